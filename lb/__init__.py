@@ -1,0 +1,3 @@
+"""Evenhand, an HTTP load balancer in Python."""
+
+__version__ = "0.1.0"
