@@ -125,6 +125,10 @@ class ClientGoneError(LbError):
     """The client left, or cannot be written to: there is nobody to answer."""
 
 
+class EarlyAnswerError(LbError):
+    """The backend has something to say while the request body still comes."""
+
+
 class StreamError(LbError):
     """A byte stream failed; its user translates this once, by phase."""
 

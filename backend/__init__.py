@@ -1,0 +1,1 @@
+"""Demo backends: small HTTP servers for trying, testing and measuring the balancer."""

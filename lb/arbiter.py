@@ -1,0 +1,123 @@
+"""What gunicorn's arbiter does for the balancer before and while it forks.
+
+The root `gunicorn.conf.py` is made of these: the settings are read and checked
+once, before a socket is opened or a process forked, and the shared file is made,
+so that a mistake is one message and an exit, and nothing is half started.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from lb import __version__
+from lb.config import load, rows, state_path
+from lb.errors import LbError
+from lb.shm import publish
+
+if TYPE_CHECKING:
+    from lb.config import Settings
+
+
+def stop_start(error: LbError) -> NoReturn:
+    """End the start with the error's message and exit status 1."""
+    _complain(error)
+    sys.exit(1)
+
+
+def _complain(error: LbError, before: str = "") -> None:
+    for text in str(error).splitlines():
+        sys.stderr.write(f"evenhand: {before}{text}\n")
+
+
+_in_force: list[Settings] = []
+"""The settings that this process last found good; empty before the first."""
+
+
+def settings_in_force() -> Settings:
+    """The settings of this arbiter and of the workers it forked; else a fresh load.
+
+    Workers inherit them over the fork, so all agree, also while somebody edits the
+    file.
+
+    Raises:
+        ConfigError: nothing was loaded before, and what is there now is not good.
+    """
+    return _in_force[-1] if _in_force else load()
+
+
+def configure() -> Settings:
+    """The settings for `gunicorn.conf.py`, which gunicorn reads again on SIGHUP.
+
+    At the start, bad ones end it. At a reload they are refused with a message and
+    those in force stay.
+    """
+    try:
+        _in_force[:] = [load()]
+    except LbError as error:
+        if not _in_force:
+            stop_start(error)
+        _complain(error, "reload refused, the old settings stay: ")
+    return _in_force[-1]
+
+
+def memory_folder() -> str | None:
+    """Where heartbeat files belong: a memory file system, where there is one.
+
+    On a disk, one slow write stalls a worker until gunicorn kills it.
+    """
+    folder = "/dev/shm"  # noqa: S108 - gunicorn makes its own unlinked files there
+    return folder if os.access(folder, os.W_OK | os.X_OK) else None
+
+
+def raise_file_limit(connections: int) -> None:
+    """Allow this process and its children the descriptors that they may need."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * connections + 256
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def starting(server: Any) -> None:
+    """Make the shared file and log the settings in force (gunicorn `on_starting`)."""
+    settings = settings_in_force()
+    path = state_path(settings)
+    is_upgrade = "GUNICORN_PID" in os.environ  # SIGUSR2: the old one still serves
+    try:
+        publish(path, settings.backends, replace=is_upgrade)
+    except LbError as error:
+        stop_start(error)
+    raise_file_limit(settings.limits.connections)
+    server.log.info("Evenhand %s balances over:", __version__)
+    for text in in_force_lines(settings):
+        server.log.info("  %s", text)
+    server.log.info("  state: %s", path)
+
+
+def reloading(server: Any) -> None:
+    """Bring the shared file into line with changed settings (gunicorn `on_reload`)."""
+    settings = settings_in_force()
+    try:
+        publish(state_path(settings), settings.backends, replace=True)
+    except LbError as error:
+        server.log.error("the backends stay as they are: %s", error)
+
+
+def in_force_lines(settings: Settings) -> list[str]:
+    """The settings as one line per section; what is not the default says its origin."""
+    lines: dict[str, list[str]] = {}
+    for key, value, origin, _ in rows(settings):
+        section, _, name = key.rpartition(".")
+        short = Path(origin).name if os.sep in origin else origin
+        source = "" if origin == "default" else f" [{short}]"
+        lines.setdefault(section or key, []).append(
+            f"{name}={value}{source}" if section else f"{value}{source}"
+        )
+    del lines["state"]  # its own line says the path that was chosen
+    return [f"{section}: {' '.join(values)}" for section, values in lines.items()]

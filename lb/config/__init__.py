@@ -1,0 +1,35 @@
+"""The settings: a TOML file plus the environment, checked once at the start.
+
+Everything else in Evenhand gets its settings handed in, so this package is the
+only reader of the environment. Importing it reads nothing; `load` does. The keys
+with their units, defaults and dangers are declared in `settings.py`,
+`sections.py` and `traffic.py`; `lb.toml` at the root of the project is the manual.
+"""
+
+from lb.config.listing import Row, rows
+from lb.config.loading import load
+from lb.config.sections import Admin, Balance, Demo, Health, Log, State
+from lb.config.settings import Settings
+from lb.config.statefile import state_path
+from lb.config.statuses import StatusSet
+from lb.config.traffic import Headers, Limits, Pool, Retries, Timeouts
+
+__all__ = [
+    "Admin",
+    "Balance",
+    "Demo",
+    "Headers",
+    "Health",
+    "Limits",
+    "Log",
+    "Pool",
+    "Retries",
+    "Row",
+    "Settings",
+    "State",
+    "StatusSet",
+    "Timeouts",
+    "load",
+    "rows",
+    "state_path",
+]

@@ -1,0 +1,170 @@
+"""The sections around the traffic: each key's unit, default, meaning and danger.
+
+These declarations are the one source: validation, the messages of a failed
+start, `lb check` and the test of the manual (`lb.toml`) all read them. What
+bounds the traffic itself is in `traffic.py`. Nothing is read or chosen here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, model_validator
+
+from lb.config.addresses import is_local, listen_text
+from lb.config.fields import Count, Seconds, Section, choice, count, seconds, setting
+from lb.config.messages import Fault, UnfitError
+from lb.config.statuses import StatusSet
+
+LISTEN = "host:port, [v6]:port, :port or unix:/path"
+
+HealthKind = Literal["tcp", "http"]
+Level = Literal["debug", "info", "warning", "error"]
+Listen = Annotated[str, BeforeValidator(listen_text)]
+Statuses = Annotated[StatusSet, BeforeValidator(StatusSet.parse)]
+
+_WORD = "[A-Za-z_][A-Za-z0-9_]*"
+
+
+class Balance(Section):
+    """How a backend is chosen among the candidates."""
+
+    policy: str = setting(
+        "round_robin",
+        "which policy chooses: its name, or package.module:function",
+        "A function is imported and runs for every request.",
+        allowed="a policy's name in a-z and _, or package.module:function",
+        pattern=rf"^([a-z_]+|{_WORD}(\.{_WORD})*:{_WORD})$",
+    )
+
+
+class Health(Section):
+    """How the checker probes backends, and when it believes what it sees."""
+
+    kind: HealthKind = choice(
+        "tcp",
+        "what a probe does: connect only (tcp), or ask for a page (http)",
+        "A connect succeeds at a backend whose program hangs.",
+        words=HealthKind,
+    )
+    interval: Seconds = seconds(
+        2.0,
+        "seconds between two probes of one backend",
+        "A dead backend is noticed after up to interval + fall x fast_interval.",
+    )
+    fast_interval: Seconds = seconds(
+        0.5, "seconds between two probes while a verdict is in doubt"
+    )
+    timeout: Seconds = seconds(
+        1.0,
+        "seconds that one probe may take in all",
+        "Shorter than a busy backend's pause, it takes good backends out.",
+        high=60.0,
+    )
+    rise: Count = count(2, "good probes in a row until a backend is UP", high=100)
+    fall: Count = count(
+        3,
+        "failed probes in a row until a backend is DOWN",
+        "1 takes a backend out for one lost packet.",
+        high=100,
+    )
+    path: str = setting(
+        "/",
+        "which target an http probe asks for",
+        "A page that needs a database takes all backends out with it.",
+        allowed="text that starts with / and has no spaces, in ASCII",
+        pattern="^/[!-~]*$",
+    )
+    status: Statuses = setting(
+        StatusSet.parse("200-399"),
+        "which statuses of an http probe are good",
+        allowed="codes and ranges from 100 to 599 with commas between",
+    )
+    host: str = setting(
+        "",
+        "the Host field of an http probe; empty for the backend's address",
+        allowed="text in ASCII without spaces, or empty",
+        pattern="^[!-~]*$",
+    )
+    body: str = setting(
+        "",
+        "text that must be in the first 64 KiB of an http probe's answer",
+        allowed="text of at most 4096 characters, or empty for no such test",
+        max_length=4096,
+    )
+    concurrency: Count = count(
+        64,
+        "how many probes may run at once",
+        "Too few for many dead backends, and probes come late.",
+        high=4096,
+    )
+
+
+class Log(Section):
+    """What is written about each request, and where."""
+
+    access: str = setting(
+        "-",
+        "where a line per request goes: - is standard output, or off, or a file",
+        "The file grows without end: rotate it.",
+        allowed="-, off, or the path of a file",
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+    )
+    level: Level = choice(
+        "info", "the least serious events that are logged", words=Level
+    )
+    buffer_lines: Count = count(
+        10000,
+        "lines that wait to be written, per worker",
+        "What does not fit is dropped, counted and reported.",
+        high=1_000_000,
+    )
+
+
+class State(Section):
+    """Where the processes meet."""
+
+    path: str = setting(
+        "",
+        "the shared file; empty for one chosen by user and settings",
+        "On a disk instead of memory, stores may wait for it.",
+        allowed="the path of a file, or empty",
+        pattern=r"^[^\x00-\x1f\x7f]*$",
+    )
+
+
+class Admin(Section):
+    """The admin API, dashboard and metrics."""
+
+    bind: Listen = setting(
+        "127.0.0.1:9900",
+        "where the admin app listens",
+        "Whoever reaches it may take backends out.",
+        allowed=f"{LISTEN}; beyond loopback only with admin.token",
+    )
+    token: str = setting(
+        "",
+        "the password of the admin app; empty for none",
+        "Give it by environment: files are copied about.",
+        allowed="up to 256 ASCII characters without spaces, or empty for none",
+        secret=True,
+        pattern="^[!-~]{0,256}$",
+    )
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Admin:
+        if not self.token and not is_local(self.bind):
+            fault = Fault(self.bind, "reachable from other machines without a token")
+            raise UnfitError(fault, key="admin.bind")
+        return self
+
+
+class Demo(Section):
+    """What only the demo wants."""
+
+    controls: bool = setting(
+        False,
+        "whether the dashboard may kill and slow the demo's backends",
+        "Never where people depend on the backends.",
+        allowed="true or false",
+    )

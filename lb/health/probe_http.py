@@ -1,0 +1,191 @@
+"""Ask a backend for a page, and judge the answer.
+
+The door to `requests`.  Its own timeout counts from one received piece to the
+next, so a backend that dribbles could hold a probe for ever; here the socket is
+ours and every wait on it ends at the probe's one deadline.  The same makes unix
+sockets work.  Redirects are not followed (they are answers), and proxies, netrc
+and the like from the environment are not used.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import dataclass
+from http.client import RemoteDisconnected
+from typing import TYPE_CHECKING, Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+
+from lb.health.probe import connect, failed, result
+
+if TYPE_CHECKING:
+    import socket
+
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+    from lb.health.settings import HealthSettings
+    from lb.model import Address
+    from lb.shm import ProbeRecord
+
+USER_AGENT = "evenhand-health"
+BODY_BYTES = 64 * 1024
+"""How much of an answer is searched for the expected text: health pages are short,
+and a probe must not download a file every two seconds."""
+
+
+def probe_http(address: Address, settings: HealthSettings) -> ProbeRecord:
+    """Whether `settings.path` is answered as wanted, all within the timeout.
+
+    Raises:
+        OSError: as `lb.health.probe.failed`.
+    """
+    started = time.monotonic()
+    deadline = started + settings.timeout
+    try:
+        with connect(address, deadline) as sock:
+            fault, status = _ask(_Timed(sock, deadline), address, settings)
+    except OSError as error:  # `requests` derives its errors from it too
+        late = time.monotonic() >= deadline
+        origin = TimeoutError() if late else _origin(error)
+        return failed(started, origin, settings.timeout)
+    return result(started, ok=not fault, detail=fault or f"status {status}")
+
+
+def _ask(sock: _Timed, address: Address, settings: HealthSettings) -> tuple[str, int]:
+    """What is wrong with the answer (empty: nothing), and its status."""
+    with requests.Session() as session:
+        session.trust_env = False
+        session.mount("http://", _Adapter(sock))
+        with session.get(
+            _url(address, settings.path),
+            headers=_headers(settings),
+            timeout=settings.timeout,
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            if response.status_code not in settings.status:
+                expected = f"expected {settings.status}"
+                return f"status {response.status_code}, {expected}", 0
+            if settings.body and not _has_text(response, settings.body.encode()):
+                return "the expected text is not in the body", 0
+            return "", response.status_code
+
+
+def _url(address: Address, path: str) -> str:
+    return f"http://{'localhost' if address.path else address}{path}"
+
+
+def _headers(settings: HealthSettings) -> dict[str, str]:
+    headers = {
+        "User-Agent": USER_AGENT,
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
+    return headers | ({"Host": settings.host} if settings.host else {})
+
+
+def _has_text(response: requests.Response, text: bytes) -> bool:
+    seen = b""
+    for piece in response.iter_content(4096):
+        seen += piece
+        if text in seen[:BODY_BYTES]:
+            return True
+        if len(seen) >= BODY_BYTES:
+            break
+    return False
+
+
+def _origin(error: OSError) -> OSError:
+    """The system's own error behind what `requests` made of it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, RemoteDisconnected):
+            return OSError("closed before it answered")
+        if isinstance(cause, OSError) and cause.errno:
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return OSError("no valid HTTP answer")
+
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """A connected socket as `http.client` uses it, with one deadline for all."""
+
+    sock: socket.socket
+    deadline: float
+
+    def sendall(self, data: ReadableBuffer) -> None:
+        self.arm()
+        self.sock.sendall(data)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_TimedReader(self))
+
+    def arm(self) -> None:
+        """Let the next wait end at the deadline."""
+        remaining = self.deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        self.sock.settimeout(remaining)
+
+    def settimeout(self, timeout: float | None) -> None:
+        """Nothing: the deadline counts."""
+
+    def close(self) -> None:
+        """Nothing: whoever connected closes, after the answer was read."""
+
+
+class _TimedReader(io.RawIOBase):
+    """What arrives at a timed socket."""
+
+    def __init__(self, timed: _Timed) -> None:
+        self._timed = timed
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        self._timed.arm()
+        return self._timed.sock.recv_into(buffer)
+
+
+class _Adapter(HTTPAdapter):
+    """Sends every request of a session over one given socket."""
+
+    def __init__(self, sock: _Timed) -> None:
+        super().__init__()
+        self._pool = _Pool(sock)
+
+    def get_connection_with_tls_context(self, *_: Any, **__: Any) -> HTTPConnectionPool:
+        return self._pool
+
+    def close(self) -> None:
+        self._pool.close()
+        super().close()
+
+
+class _Pool(HTTPConnectionPool):
+    """A pool of the one connection that there is."""
+
+    def __init__(self, sock: _Timed) -> None:
+        super().__init__("localhost", maxsize=1)
+        self._sock = sock
+
+    def _new_conn(self) -> Any:
+        return _Connection(self._sock)
+
+
+class _Connection(HTTPConnection):
+    """A connection that is connected already."""
+
+    def __init__(self, sock: _Timed) -> None:
+        super().__init__("localhost")
+        self._given = sock
+
+    def connect(self) -> None:
+        self.sock = self._given

@@ -1,0 +1,117 @@
+"""When each backend's next probe is due.
+
+Probes of one backend start an interval apart, give or take a tenth, so that
+backends which were probed together drift apart; first probes are spread, evenly,
+over half a second, or over an interval when there are many.  While a verdict is
+in doubt the fast interval counts, and so it does between probes that somebody
+asked for at once.  Pure: the clock's readings and chance are handed in.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+JITTER = 0.1
+FIRST_SPREAD_S = 0.5
+FEW = 64
+"""Up to so many first probes fit into half a second without a burst to speak of."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    due: float
+    started: float = float("-inf")
+    under_way: bool = False
+    hurried: bool = False
+
+
+class Schedule:
+    """Due times of probes by key; times are seconds of one monotonic clock.
+
+    A key is either waiting for its time or under way (from `take_due` to `done`).
+    `chance` gives numbers from 0 to 1, as `random.random`.
+    """
+
+    def __init__(
+        self, *, interval: float, fast_interval: float, chance: Callable[[], float]
+    ) -> None:
+        self._interval = interval
+        self._fast = min(fast_interval, interval)
+        self._chance = chance
+        self._entries: dict[int, _Entry] = {}
+        # Holds every waiting key at its due time, and times that are no more.
+        self._heap: list[tuple[float, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def reset(self, keys: Iterable[int], now: float) -> None:
+        """Probe exactly these keys; those that were there keep their times."""
+        wanted = list(dict.fromkeys(keys))
+        old = self._entries
+        self._entries = {key: old[key] for key in wanted if key in old}
+        new = [key for key in wanted if key not in old]
+        spread = self._interval
+        if len(new) <= FEW:
+            spread = min(spread, FIRST_SPREAD_S)
+        for place, key in enumerate(new):
+            self._entries[key] = _Entry(due=0.0)
+            self._put(key, now + spread * place / len(new))
+
+    def take_due(self, now: float, limit: int) -> list[int]:
+        """At most `limit` keys whose time has come; they are under way now."""
+        taken: list[int] = []
+        while len(taken) < limit:
+            due = self.next_due()
+            if due is None or due > now:
+                break
+            _, key = heapq.heappop(self._heap)
+            entry = self._entries[key]
+            entry.under_way = True
+            entry.hurried = False
+            entry.started = now
+            taken.append(key)
+        return taken
+
+    def done(self, key: int, now: float, *, in_doubt: bool) -> None:
+        """A probe that was under way ended; a key that is gone is ignored."""
+        entry = self._entries.get(key)
+        if entry is None or not entry.under_way:
+            return
+        entry.under_way = False
+        gap = self._fast if in_doubt or entry.hurried else self._jittered()
+        self._put(key, max(now, entry.started + gap))
+
+    def probe_now(self, key: int, now: float) -> None:
+        """Bring the key's next probe forward to the end of the fast interval."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return
+        if entry.under_way:
+            entry.hurried = True
+            return
+        due = max(now, entry.started + self._fast)
+        if due < entry.due:
+            self._put(key, due)
+
+    def next_due(self) -> float | None:
+        """When the next waiting key is due; None if none waits."""
+        while self._heap:
+            due, key = self._heap[0]
+            entry = self._entries.get(key)
+            if entry is not None and not entry.under_way and entry.due == due:
+                return due
+            heapq.heappop(self._heap)
+        return None
+
+    def _put(self, key: int, due: float) -> None:
+        self._entries[key].due = due
+        heapq.heappush(self._heap, (due, key))
+
+    def _jittered(self) -> float:
+        return self._interval * (1 + JITTER * (2 * self._chance() - 1))

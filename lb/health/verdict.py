@@ -1,0 +1,66 @@
+"""What probes say about one backend, made into a verdict.
+
+    verdict   in a row            becomes
+    UNKNOWN   1 success           UP      (a start must not wait)
+    UNKNOWN   `fall` failures     DOWN
+    UP        `fall` failures     DOWN
+    DOWN      `rise` successes    UP
+
+Anything that breaks the row starts the count anew.  Pure: no clock, no I/O.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lb.model import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A verdict that changed, and how many probes in a row changed it."""
+
+    before: Verdict
+    after: Verdict
+    streak: int
+
+
+class HealthState:
+    """One backend's verdict and the probes that speak against it."""
+
+    __slots__ = ("_against", "_fall", "_rise", "verdict")
+
+    def __init__(
+        self, verdict: Verdict = Verdict.UNKNOWN, *, rise: int, fall: int
+    ) -> None:
+        self.verdict = verdict
+        self._rise = rise
+        self._fall = fall
+        self._against = 0
+
+    def __repr__(self) -> str:
+        return f"<HealthState {self.verdict.name}, {self._against} against>"
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the next probe should come soon: the last ones disagree."""
+        return self._against > 0
+
+    def record(self, ok: bool) -> Transition | None:
+        """Take in one probe's result; the transition, if the verdict changed."""
+        says = Verdict.UP if ok else Verdict.DOWN
+        if says is self.verdict:
+            self._against = 0
+            return None
+        self._against += 1
+        if self._against < self._needed(says):
+            return None
+        transition = Transition(self.verdict, says, self._against)
+        self.verdict = says
+        self._against = 0
+        return transition
+
+    def _needed(self, says: Verdict) -> int:
+        if says is Verdict.DOWN:
+            return self._fall
+        return self._rise if self.verdict is Verdict.DOWN else 1

@@ -1,0 +1,61 @@
+"""Answers that the balancer makes itself: errors, said as RFC 9209 wants.
+
+The body is short plain text for people; `Proxy-Status` is for programs and tells
+that the balancer, not a backend, made the answer. What exactly went wrong is for
+the log: it names backends, which are no client's business.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from lb.errors import HttpError
+
+RETRY_AFTER_S: Final = 5
+"""What a 503 suggests: some probes later things may be better."""
+
+_SENTENCES: Final = {
+    400: "The request is malformed.",
+    405: "This method is not offered here.",
+    408: "The request did not arrive in time.",
+    413: "The request body is too large.",
+    417: "The expectation cannot be met.",
+    431: "The request head is too large.",
+    501: "The request needs something that is not implemented here.",
+    502: "The backend could not be reached or its answer was not usable.",
+    503: "No backend is available.",
+    504: "The backend did not answer in time.",
+    505: "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
+}
+
+
+def reply(error: HttpError, *, via: str) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Status, fields and body of the answer to a request that failed so."""
+    status = error.status
+    phrase = HTTPStatus(status).phrase
+    body = f"{status} {phrase}\n{_SENTENCES.get(status, '')}\n".encode()
+    fields = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+        ("Proxy-Status", f"{via}; error={error.label}"),
+    ]
+    if status == 503:
+        fields.append(("Retry-After", str(RETRY_AFTER_S)))
+    if status == 405:
+        fields.append(("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
+    return status, fields, body
+
+
+def reply_bytes(
+    error: HttpError, *, via: str, keep_alive: bool, has_body: bool = True
+) -> bytes:
+    """The same answer as one HTTP/1.1 message; without body for HEAD."""
+    status, fields, body = reply(error, via=via)
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in fields]
+    lines.append("Connection: keep-alive" if keep_alive else "Connection: close")
+    head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+    return head + body if has_body else head

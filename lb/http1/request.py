@@ -1,0 +1,344 @@
+"""A request head: from the bytes of a client to what a backend is sent.
+
+The syntax is checked by picohttpparser in C (through gunicorn_h1c, 0.5 us a head)
+and the fields are kept, dropped or rewritten in one pass over its tuples. A
+dictionary from a name's bytes, as spelled, to its `CRLF name: ` prefix decides;
+it learns names as they come, to a bound, so no name is lower-cased twice.
+
+What picohttpparser lets through and this module refuses, so that no backend can
+read a head in another way (request smuggling):
+
+1. a bare LF as a line end, and a line folded onto the next (obs-fold);
+2. more than one space between the parts of the request line;
+3. Content-Length beyond 18 digits, Transfer-Encoding that is not just `chunked`;
+4. no Host in HTTP/1.1, a Host that is not a host (RFC 9112 section 3.2).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gunicorn_h1c._parser import (
+    LimitRequestHeaders,
+    LimitRequestLine,
+)
+from gunicorn_h1c._parser_fast import IncompleteError, parse_request
+
+from lb.errors import RequestError
+from lb.http1.grammar import CHUNKED, HOP_BY_HOP, list_members, parse_length
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_FIELDS: Final = 256
+"""Fields in one head: picohttpparser's table in gunicorn_h1c holds no more."""
+
+MAX_LEARNED: Final = 2048
+"""Spellings of field names remembered; about 0.3 MB at the most."""
+
+_REFUSED_METHODS: Final = frozenset((b"CONNECT", b"TRACE"))
+"""A reverse proxy opens no tunnels to anywhere and echoes no credentials."""
+
+_HOST_FORBIDDEN: Final = frozenset(b' \t/?#@\\"<>^`{|}%')
+
+SPECIAL: Final = b""
+"""A rule that is not a prefix: the field is looked at, one by one."""
+
+
+class RequestHead:
+    """What one request asks, and its fields as a backend will get them.
+
+    `fields` is every line that is passed on, each with its CRLF *before* it;
+    `length` is the body's length in bytes or `CHUNKED`; `size` the head's own.
+    """
+
+    __slots__ = (
+        "expects_continue",
+        "fields",
+        "forwarded_for",
+        "forwarded_host",
+        "forwarded_proto",
+        "host",
+        "keep_alive",
+        "length",
+        "method",
+        "minor",
+        "nominated",
+        "size",
+        "target",
+        "upgrade",
+    )
+
+    def __init__(self, method: bytes, target: bytes, minor: int, size: int) -> None:
+        self.method = method
+        self.target = target
+        self.minor = minor
+        self.size = size
+        self.fields = b""
+        self.host: bytes = b""
+        self.length = 0
+        self.keep_alive = minor >= 1
+        self.expects_continue = False
+        self.upgrade = b""
+        self.nominated: list[bytes] = []
+        self.forwarded_for = b""
+        self.forwarded_proto = b""
+        self.forwarded_host = b""
+
+    def __repr__(self) -> str:
+        return f"<RequestHead {self.method!r} {self.target!r} {self.length}>"
+
+
+class RequestParser:
+    """Parses heads under one set of rules; keep one per rule set and process.
+
+    `limit_bytes` bounds a head. `trusts_peer` says whether `X-Forwarded-*` fields
+    are believed (a trusted proxy sent them) or dropped. `underscores` is what to
+    do with a name that has one, which a WSGI backend folds into another name:
+    `drop`, `keep` or `refuse`.
+    """
+
+    def __init__(
+        self, *, limit_bytes: int, trusts_peer: bool = False, underscores: str = "drop"
+    ) -> None:
+        self._limit = limit_bytes
+        self._trusts_peer = trusts_peer
+        self._underscores = underscores
+        self._rules: dict[bytes, bytes] = {}
+
+    def parse(self, data: bytes) -> RequestHead | None:
+        """The head at the start of `data`, or None while it is not all there.
+
+        Raises:
+            RequestError: 400, 431, 501 or 505, as the fault asks.
+        """
+        try:
+            raw = parse_request(
+                data, 0, self._limit, MAX_FIELDS, self._limit, True, True
+            )
+        except IncompleteError:
+            if len(data) > self._limit:
+                raise RequestError("the head is too large", status=431) from None
+            return None
+        except (LimitRequestHeaders, LimitRequestLine) as error:
+            raise RequestError(str(error), status=431) from error
+        except ValueError as error:
+            raise _syntax_error(data, str(error)) from error
+        head = RequestHead(raw.method, raw.path, raw.minor_version, raw.consumed)
+        _check_lines(data, head, raw.header_count)
+        if head.size > self._limit:
+            raise RequestError("the head is too large", status=431)
+        head.host = raw.get_header("host")
+        head.fields = self._keep(raw.headers, head)
+        _check_target_and_host(head)
+        return head
+
+    def _keep(self, pairs: tuple[tuple[bytes, bytes], ...], head: RequestHead) -> bytes:
+        """The lines to pass on, joined; notes in `head` what the others say."""
+        rules = self._rules
+        kept: list[bytes] = []
+        keep = kept.append
+        for name, value in pairs:
+            prefix = rules.get(name)
+            if prefix is None:
+                prefix = self._learn(name)
+            if prefix:
+                keep(prefix)
+                keep(value)
+            elif line := self._special(head, name.lower(), value):
+                keep(line)
+        if head.nominated:
+            return self._without_nominated(pairs, head)
+        return b"".join(kept)
+
+    def _without_nominated(
+        self, pairs: tuple[tuple[bytes, bytes], ...], head: RequestHead
+    ) -> bytes:
+        """The same lines without those that Connection names (RFC 9110 7.6.1)."""
+        names, head.nominated = [*head.nominated, b"connection"], []
+        left = [p for p in pairs if p[0].lower() not in names]
+        head.length = 0
+        return self._keep(tuple(left), head)
+
+    def _learn(self, name: bytes) -> bytes:
+        """The rule for a name seen for the first time in this spelling."""
+        lowered = name.lower()
+        if not name:
+            raise RequestError("a header line is folded")
+        if lowered in _SPECIAL_FIELDS or lowered in HOP_BY_HOP:
+            rule = SPECIAL
+        elif b"_" in name and self._underscores != "keep":
+            if self._underscores == "refuse":
+                raise RequestError("a field name has an underscore")
+            rule = SPECIAL
+        else:
+            rule = b"\r\n" + name + b": "
+        if len(self._rules) < MAX_LEARNED:
+            self._rules[name] = rule
+        return rule
+
+    def _special(self, head: RequestHead, name: bytes, value: bytes) -> bytes:
+        """What is passed on of a field that is not simply kept: a line or nothing."""
+        if name in _FORWARDED and not self._trusts_peer:
+            return b""
+        rule = _SPECIAL_FIELDS.get(name)
+        return rule(head, value) if rule else b""
+
+
+def _syntax_error(data: bytes, why: str) -> RequestError:
+    """The refusal for bytes that are no request head: 431, 505 or else 400."""
+    if data.count(b"\n") > MAX_FIELDS:
+        return RequestError("too many header fields", status=431)
+    line = data.lstrip(b"\r\n").split(b"\n", 1)[0].split(b" ")
+    version = line[-1].rstrip(b"\r")
+    is_other = version.startswith(b"HTTP/") and not version.startswith(b"HTTP/1.")
+    if len(line) == 3 and is_other and version[5:6].isdigit():
+        return RequestError("only HTTP/1.0 and 1.1 are spoken here", status=505)
+    return RequestError(why)
+
+
+def _check_lines(data: bytes, head: RequestHead, fields: int) -> None:
+    """Refuse bare LF and loose spacing, which others may read differently.
+
+    A head of n fields has n + 2 line ends and all of them are CRLF; the first
+    stands exactly where single spaces put it. One empty line before the request
+    line is allowed (RFC 9112 section 2.2).
+    """
+    start = 2 if data.startswith(b"\r\n") else 0
+    ends = fields + 2 + (start > 0)
+    if (
+        data.count(b"\n", 0, head.size) != ends
+        or data.count(b"\r\n", 0, head.size) != ends
+    ):
+        raise RequestError("a line does not end in CRLF")
+    end = start + len(head.method) + len(head.target) + 10
+    if not data.startswith(b"\r\n", end):
+        raise RequestError("the request line has stray spaces")
+
+
+def _check_target_and_host(head: RequestHead) -> None:
+    """Settle where the request goes: Host, and the target's form (RFC 9112 3.2)."""
+    if head.method in _REFUSED_METHODS:
+        raise RequestError(f"{head.method.decode()} is not offered", status=405)
+    if not head.target.startswith((b"/", b"*")):
+        _take_absolute_form(head)
+    if b"#" in head.target:
+        raise RequestError("the target has a fragment")
+    if head.host is None:
+        if head.minor >= 1:
+            raise RequestError("an HTTP/1.1 request needs a Host")
+        head.host = b""
+    elif not _HOST_FORBIDDEN.isdisjoint(head.host) or b"," in head.host:
+        raise RequestError("the Host is not a host")
+
+
+def _take_absolute_form(head: RequestHead) -> None:
+    """Turn `http://host/path` into Host and path; the target wins over Host.
+
+    RFC 9112 section 3.2.2: a proxy that gets absolute-form must ignore the
+    received Host and replace it with the target's.
+    """
+    scheme, separator, rest = head.target.partition(b"://")
+    if not separator or scheme.lower() not in (b"http", b"https"):
+        raise RequestError("the target is neither a path nor an http URI")
+    cut = min((i for c in b"/?" if (i := rest.find(c)) >= 0), default=len(rest))
+    authority, path = rest[:cut], rest[cut:]
+    if not authority or b"@" in authority:
+        raise RequestError("the target's authority is not a host")
+    if not path and head.method == b"OPTIONS":
+        path = b"*"
+    head.target = path if path.startswith((b"/", b"*")) else b"/" + path
+    old = head.host
+    head.host = authority
+    head.fields = _replace_host(head.fields, authority, had_host=old is not None)
+
+
+def _replace_host(fields: bytes, host: bytes, *, had_host: bool) -> bytes:
+    """`fields` with its one Host line saying `host`."""
+    if not had_host:
+        return b"\r\nHost: " + host + fields
+    lines = fields.split(b"\r\n")
+    for i, line in enumerate(lines):
+        if line[:5].lower() == b"host:":
+            lines[i] = b"Host: " + host
+    return b"\r\n".join(lines)
+
+
+def _connection(head: RequestHead, value: bytes) -> bytes:
+    options = list_members(value)
+    if b"close" in options:
+        head.keep_alive = False
+    elif b"keep-alive" in options:
+        head.keep_alive = True
+    for option in options:
+        if option not in _NOT_NOMINATED:
+            head.nominated.append(option)
+    return b""
+
+
+def _content_length(head: RequestHead, value: bytes) -> bytes:
+    head.length = parse_length(value)
+    if head.length < 0:
+        raise RequestError("Content-Length is not a number")
+    return b"\r\nContent-Length: %d" % head.length
+
+
+def _transfer_encoding(head: RequestHead, value: bytes) -> bytes:
+    if value.lower() != b"chunked" or head.length == CHUNKED:
+        raise RequestError("Transfer-Encoding is not chunked", status=501)
+    head.length = CHUNKED
+    return b"\r\nTransfer-Encoding: chunked"
+
+
+def _expect(head: RequestHead, value: bytes) -> bytes:
+    if value.lower() != b"100-continue":
+        raise RequestError("only 100-continue can be expected", status=417)
+    if head.minor == 0:
+        return b""
+    head.expects_continue = True
+    return b"\r\nExpect: 100-continue"
+
+
+def _upgrade(head: RequestHead, value: bytes) -> bytes:
+    head.upgrade = value
+    return b""
+
+
+def _forwarded_for(head: RequestHead, value: bytes) -> bytes:
+    head.forwarded_for += value + b", "
+    return b""
+
+
+def _forwarded_proto(head: RequestHead, value: bytes) -> bytes:
+    head.forwarded_proto = value
+    return b""
+
+
+def _forwarded_host(head: RequestHead, value: bytes) -> bytes:
+    head.forwarded_host = value
+    return b""
+
+
+def _forwarded(_head: RequestHead, value: bytes) -> bytes:
+    return b"\r\nForwarded: " + value
+
+
+_NOT_NOMINATED: Final = HOP_BY_HOP | {b"close", b"host", b"content-length"}
+"""Connection options that name no field to remove, or one that must stay."""
+
+_FORWARDED: Final = frozenset(
+    (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded")
+)
+
+_SPECIAL_FIELDS: Final[dict[bytes, Callable[[RequestHead, bytes], bytes]]] = {
+    b"connection": _connection,
+    b"content-length": _content_length,
+    b"transfer-encoding": _transfer_encoding,
+    b"expect": _expect,
+    b"upgrade": _upgrade,
+    b"x-forwarded-for": _forwarded_for,
+    b"x-forwarded-proto": _forwarded_proto,
+    b"x-forwarded-host": _forwarded_host,
+    b"forwarded": _forwarded,
+}
+"""Field name in lower case to its rule: notes in the head, returns the line to send."""

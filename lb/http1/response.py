@@ -1,0 +1,217 @@
+"""A response head: from the bytes of a backend to what a client is sent.
+
+The mirror of `lb.http1.request`: picohttpparser checks the syntax, one dictionary
+keeps or drops each field, and this module refuses what the parser lets through
+(bare LF, folded lines, two readings of where the body ends). A response that
+cannot be read in exactly one way becomes a 502, never a guess.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gunicorn_h1c._parser import IncompleteError, ParseError, parse_response
+
+from lb.errors import ResponseError, ResponseTooLargeError
+from lb.http1.grammar import (
+    CHUNKED,
+    HOP_BY_HOP,
+    NO_BODY,
+    UNTIL_CLOSE,
+    list_members,
+    parse_length,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+MAX_LEARNED: Final = 2048
+"""Spellings of field names remembered; about 0.3 MB at the most."""
+
+SPECIAL: Final = b""
+"""A rule that is not a prefix: the field is looked at, one by one."""
+
+
+class ResponseHead:
+    """What one response says, and its fields as a client will get them.
+
+    `lines` alternates prefixes (`CRLF name: `) and values; `length` is the body's
+    length in bytes, `CHUNKED` or `UNTIL_CLOSE`; `size` is the head's own.
+    """
+
+    __slots__ = (
+        "declared_length",
+        "is_chunked",
+        "keep_alive",
+        "length",
+        "lines",
+        "minor",
+        "nominated",
+        "reason",
+        "size",
+        "status",
+        "upgrade",
+    )
+
+    def __init__(self, status: int, reason: bytes, minor: int, size: int) -> None:
+        self.status = status
+        self.reason = reason
+        self.minor = minor
+        self.size = size
+        self.lines: list[bytes] = []
+        self.declared_length = -1
+        self.is_chunked = False
+        self.length = NO_BODY
+        self.keep_alive = minor >= 1
+        self.nominated: list[bytes] = []
+        self.upgrade = b""
+
+    def pairs(self) -> list[tuple[bytes, bytes]]:
+        """The fields as (name, value), for a lane that renders them otherwise."""
+        names = (prefix[2:-2] for prefix in self.lines[0::2])
+        return list(zip(names, self.lines[1::2], strict=True))
+
+    def __repr__(self) -> str:
+        return f"<ResponseHead {self.status} {self.length}>"
+
+
+class ResponseParser:
+    """Parses the heads of backends; keep one per process."""
+
+    def __init__(self, *, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._rules: dict[bytes, bytes] = {}
+
+    def parse(self, data: bytes, method: bytes) -> ResponseHead | None:
+        """The head at the start of `data`, or None while it is not all there.
+
+        `method` is the request's: it decides whether a body follows.
+
+        Raises:
+            ResponseError: when the bytes are not a response that may be passed on.
+        """
+        try:
+            raw = parse_response(data)
+        except IncompleteError:
+            if len(data) > self._limit:
+                raise ResponseTooLargeError("the response head is too large") from None
+            return None
+        except ParseError as error:
+            raise ResponseError(f"no HTTP response: {data[:40]!r}") from error
+        head = ResponseHead(
+            raw["status"], raw["message"], raw["minor_version"], raw["consumed"]
+        )
+        pairs = raw["headers"]
+        _check_lines(data, head, len(pairs))
+        if head.size > self._limit:
+            raise ResponseTooLargeError("the response head is too large")
+        self._keep(pairs, head)
+        head.length = body_length(head, method)
+        return head
+
+    def _keep(self, pairs: Sequence[tuple[bytes, bytes]], head: ResponseHead) -> None:
+        rules = self._rules
+        kept: list[bytes] = []
+        head.lines = kept
+        keep = kept.append
+        for name, value in pairs:
+            prefix = rules.get(name)
+            if prefix is None:
+                prefix = self._learn(name)
+            if prefix:
+                keep(prefix)
+                keep(value)
+            else:
+                rule = _SPECIAL_FIELDS.get(name.lower())
+                if rule and (kept_value := rule(head, value)) is not None:
+                    keep(b"\r\n" + name + b": ")
+                    keep(kept_value)
+        if head.nominated:
+            names, head.nominated = [*head.nominated, b"connection"], []
+            head.declared_length, head.is_chunked = -1, False
+            self._keep([p for p in pairs if p[0].lower() not in names], head)
+
+    def _learn(self, name: bytes) -> bytes:
+        """The rule for a name seen for the first time in this spelling."""
+        if not name:
+            raise ResponseError("a header line is folded")
+        lowered = name.lower()
+        is_special = lowered in _SPECIAL_FIELDS or lowered in HOP_BY_HOP
+        rule = SPECIAL if is_special else b"\r\n" + name + b": "
+        if len(self._rules) < MAX_LEARNED:
+            self._rules[name] = rule
+        return rule
+
+
+def body_length(head: ResponseHead, method: bytes) -> int:
+    """How the body of this response ends: RFC 9112 section 6.3, in its order.
+
+    Raises:
+        ResponseError: when two framings are declared at once.
+    """
+    status = head.status
+    if method == b"HEAD" or status < 200 or status in (204, 304):
+        return NO_BODY
+    if head.is_chunked:
+        if head.declared_length >= 0:
+            raise ResponseError("both Content-Length and Transfer-Encoding")
+        return CHUNKED
+    if head.declared_length >= 0:
+        return head.declared_length
+    return UNTIL_CLOSE
+
+
+def _check_lines(data: bytes, head: ResponseHead, fields: int) -> None:
+    """Refuse bare LF, folded lines and statuses that are none (RFC 9112 section 4)."""
+    ends = fields + 2
+    if (
+        data.count(b"\n", 0, head.size) != ends
+        or data.count(b"\r\n", 0, head.size) != ends
+    ):
+        raise ResponseError("a line of the response head does not end in CRLF")
+    if head.status < 100:
+        raise ResponseError(f"no status: {data[:20]!r}")
+
+
+def _connection(head: ResponseHead, value: bytes) -> bytes | None:
+    options = list_members(value)
+    if b"close" in options:
+        head.keep_alive = False
+    elif b"keep-alive" in options:
+        head.keep_alive = True
+    head.nominated += [o for o in options if o not in _NOT_NOMINATED]
+    return None
+
+
+def _content_length(head: ResponseHead, value: bytes) -> bytes | None:
+    length = parse_length(value)
+    if length < 0:
+        raise ResponseError("Content-Length is not a number")
+    if head.declared_length >= 0:
+        raise ResponseError("more than one Content-Length")
+    head.declared_length = length
+    return value
+
+
+def _transfer_encoding(head: ResponseHead, value: bytes) -> bytes | None:
+    if value.lower() != b"chunked" or head.is_chunked or head.minor == 0:
+        raise ResponseError("Transfer-Encoding is not chunked")
+    head.is_chunked = True
+    return None
+
+
+def _upgrade(head: ResponseHead, value: bytes) -> bytes | None:
+    head.upgrade = value
+    return None
+
+
+_NOT_NOMINATED: Final = HOP_BY_HOP | {b"close", b"content-length"}
+"""Connection options that name no field to remove, or one that must stay."""
+
+_SPECIAL_FIELDS: Final[dict[bytes, Callable[[ResponseHead, bytes], bytes | None]]] = {
+    b"connection": _connection,
+    b"content-length": _content_length,
+    b"transfer-encoding": _transfer_encoding,
+    b"upgrade": _upgrade,
+}
+"""Field name in lower case to its rule: notes in the head, returns a value to keep."""

@@ -1,0 +1,102 @@
+"""Everything one process needs to balance: the engine and what it stands on.
+
+It is put together here from the settings, for either lane, and taken apart again.
+Opening takes a slot in the shared file; nothing runs in the background yet.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from lb.balance.registry import make_policy
+from lb.config import state_path
+from lb.errors import ConfigError
+from lb.http1.response import ResponseParser
+from lb.proxy.accesslog import AccessLog
+from lb.proxy.engine import Engine, Timeouts
+from lb.proxy.roster import Roster
+from lb.proxy.tally import LockedTally, PlainTally
+from lb.shm import SharedFile, publish
+from lb.upstream.backend import LiveBackend, PoolLimits
+
+if TYPE_CHECKING:
+    from lb.config import Settings
+    from lb.model import Backend
+    from lb.streams.stream import Transport
+
+WITHOUT_LOG = "off"
+
+
+class Balancer:
+    """One process's engine, roster, slot and log; `close` gives all of it back.
+
+    `threads` says whether requests are served in more than one thread.
+
+    Raises:
+        ConfigError, StateFileError: it cannot be put together; the message says why.
+    """
+
+    def __init__(
+        self, settings: Settings, transport: Transport, *, threads: bool
+    ) -> None:
+        path = state_path(settings)
+        publish(path, settings.backends)
+        self.settings = settings
+        self.file = SharedFile.open(path)
+        self.slot = self.file.take_slot()
+        parser = ResponseParser(limit_bytes=settings.limits.head_bytes)
+        limits = PoolLimits(
+            idle=settings.pool.idle_connections,
+            idle_s=settings.pool.idle_timeout,
+            age_s=settings.pool.max_age,
+        )
+
+        def make(backend: Backend) -> LiveBackend:
+            return LiveBackend(backend, transport, parser, limits)
+
+        policy = make_policy(settings.balance.policy, offset=self.slot.index)
+        self.roster = Roster(self.file, self.slot, policy, make)
+        tally = LockedTally if threads else PlainTally
+        timeouts = Timeouts(
+            connect_s=settings.timeouts.connect,
+            response_s=settings.timeouts.response,
+            idle_s=settings.timeouts.idle,
+        )
+        self.engine = Engine(
+            self.roster,
+            tally(self.file.cells),
+            timeouts,
+            attempts=settings.retries.attempts,
+        )
+        self.log = open_access_log(settings)
+
+    def __repr__(self) -> str:
+        return f"<Balancer pid={os.getpid()} slot={self.slot.index}>"
+
+    def close(self) -> None:
+        """Close idle connections, write the log's rest, release the slot."""
+        self.roster.close()
+        if self.log is not None:
+            self.log.close()
+        self.slot.release()
+        self.file.close()
+
+
+def open_access_log(settings: Settings) -> AccessLog | None:
+    """The access log that the settings ask for, or None.
+
+    Raises:
+        ConfigError: its file cannot be written.
+    """
+    where = settings.log.access
+    if where == WITHOUT_LOG:
+        return None
+    if where != "-":
+        where = str(settings.folder / where)
+    try:
+        return AccessLog(where, limit=settings.log.buffer_lines)
+    except OSError as error:
+        raise ConfigError(
+            f"log.access: cannot write {where}: {error.strerror}"
+        ) from error

@@ -1,0 +1,219 @@
+"""The engine: one request in, one response out, over as many attempts as it takes.
+
+It is the same for both lanes and knows neither of them: no client socket, no WSGI.
+Each attempt is at one backend over one connection; what may be tried again after a
+failure is the table in `lb.proxy.retry`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from lb.errors import (
+    AttemptError,
+    ConnectRefusedError,
+    ConnectTimeoutError,
+    EarlyAnswerError,
+    ResponseError,
+    ResponseTimeoutError,
+    TerminatedError,
+)
+from lb.http1.body import chunk, last_chunk
+from lb.http1.grammar import CHUNKED
+from lb.http1.response import ResponseHead
+from lb.proxy.exchange import Response
+from lb.proxy.retry import Again, after
+
+if TYPE_CHECKING:
+    from lb.proxy.exchange import Request
+    from lb.proxy.roster import Roster
+    from lb.proxy.tally import Tally
+    from lb.proxy.upload import Upload
+    from lb.upstream.backend import LiveBackend
+    from lb.upstream.connection import Connection
+
+CONTINUE_S: Final = 1.0
+"""How long a backend may keep a client with `Expect: 100-continue` waiting.
+
+Many servers never answer 100; after this the body is asked for anyway, as curl does.
+"""
+
+
+_CONTINUE_HEAD: Final = ResponseHead(100, b"Continue", 1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Relative seconds; see the settings of the same names."""
+
+    connect_s: float
+    response_s: float
+    idle_s: float
+
+
+class Engine:
+    """Exchanges requests for responses; one per process."""
+
+    def __init__(
+        self, roster: Roster, tally: Tally, timeouts: Timeouts, *, attempts: int
+    ) -> None:
+        self._roster = roster
+        self._tally = tally
+        self._timeouts = timeouts
+        self._attempts = attempts
+
+    def exchange(self, request: Request) -> Response:
+        """The response to `request`; whoever gets it must `finish` or `close` it.
+
+        Raises:
+            UnavailableError: no backend may be used (503).
+            AttemptError: the last attempt's failure (502 or 504).
+            RequestError, ClientGoneError: from the request's own body.
+        """
+        tried: list[LiveBackend] = []
+        backend = self._roster.choose()
+        fresh = False
+        while True:
+            assert backend is not None  # noqa: S101 - choose() raises for the first
+            request.attempts += 1
+            request.backend = backend
+            try:
+                return self._attempt(request, backend, fresh=fresh)
+            except AttemptError as error:
+                if isinstance(error, (ConnectRefusedError, ConnectTimeoutError)):
+                    self._tally.fail(backend)
+                again = self._after(error, request)
+                if again is Again.FRESH:
+                    fresh = True
+                    continue
+                tried.append(backend)
+                if again is Again.NO or not (backend := self._roster.choose(tried)):
+                    raise
+
+    def _after(self, error: AttemptError, request: Request) -> Again:
+        if request.attempts >= self._attempts:
+            return Again.NO
+        upload = request.upload
+        return after(
+            error,
+            method=request.head.method,
+            body_is_lost=upload is not None and upload.is_lost,
+        )
+
+    def _attempt(
+        self, request: Request, backend: LiveBackend, *, fresh: bool
+    ) -> Response:
+        """One attempt at one backend, counted as in flight until it is released."""
+        self._tally.begin(backend)
+        connection: Connection | None = None
+        try:
+            if not fresh:
+                connection = backend.take_idle()
+            if connection is None:
+                connection = backend.connect(self._timeouts.connect_s)
+            connection.requests += 1
+            request.connection = connection
+            head = self._ask(request, connection)
+            body = connection.take_body(head)
+        except BaseException:
+            request.connection = None
+            if connection is not None:
+                connection.close()
+            self._tally.end(backend)
+            raise
+        connection.stream.deadline = monotonic() + self._timeouts.idle_s
+        return Response(head, body, connection, self._release)
+
+    def _release(self, connection: Connection) -> None:
+        self._tally.end(connection.backend)
+        connection.backend.put(connection)
+
+    def _ask(self, request: Request, connection: Connection) -> ResponseHead:
+        """Send the request and wait for its final response head."""
+        connection.stream.deadline = monotonic() + self._timeouts.response_s
+        connection.send(request.wire)
+        if request.upload is not None:
+            head = self._upload(request, request.upload, connection)
+            if head is not None:
+                request.upload_cut = True
+                connection.is_reusable = False
+                return head
+            connection.stream.deadline = monotonic() + self._timeouts.response_s
+        return self._final_head(request, connection)
+
+    def _final_head(self, request: Request, connection: Connection) -> ResponseHead:
+        """The next head that is not an interim one, which are passed on."""
+        while True:
+            head = connection.read_head(request.head.method)
+            if head.status >= 200:
+                return head
+            self._interim(request, head)
+
+    def _interim(self, request: Request, head: ResponseHead) -> None:
+        if head.status == 101:
+            raise ResponseError("it switched protocols without being asked")
+        if request.on_interim is not None:
+            request.on_interim(head)
+
+    def _upload(
+        self, request: Request, upload: Upload, connection: Connection
+    ) -> ResponseHead | None:
+        """Send the body as it comes; a final head that arrives first cuts it short."""
+        if request.head.expects_continue:
+            head = self._await_continue(request, connection)
+            if head is not None:
+                return head
+        upload.rewind()
+        connection.on_early_answer = upload.wake
+        try:
+            return self._pump(request, upload, connection)
+        except TerminatedError:
+            # It stopped reading; what it said before that is the better answer.
+            connection.stream.deadline = monotonic() + CONTINUE_S
+            return self._final_head(request, connection)
+        finally:
+            connection.on_early_answer = None
+
+    def _pump(
+        self, request: Request, upload: Upload, connection: Connection
+    ) -> ResponseHead | None:
+        is_chunked = upload.length == CHUNKED
+        stream = connection.stream
+        while True:
+            if not stream.is_quiet():
+                head = connection.read_head(request.head.method)
+                if head.status >= 200:
+                    return head
+                self._interim(request, head)
+                continue
+            try:
+                piece = upload.read()
+            except EarlyAnswerError:
+                continue
+            stream.deadline = monotonic() + self._timeouts.idle_s
+            if not piece:
+                break
+            connection.send(chunk(piece) if is_chunked else piece)
+        if is_chunked:
+            connection.send(last_chunk(upload.trailers))
+        return None
+
+    def _await_continue(
+        self, request: Request, connection: Connection
+    ) -> ResponseHead | None:
+        """Let the backend decide about `Expect: 100-continue` (RFC 9110 10.1.1)."""
+        stream = connection.stream
+        deadline, stream.deadline = stream.deadline, monotonic() + CONTINUE_S
+        try:
+            head = connection.read_head(request.head.method)
+        except ResponseTimeoutError:
+            stream.deadline = deadline
+            self._interim(request, _CONTINUE_HEAD)
+            return None
+        stream.deadline = deadline
+        if head.status >= 200:
+            return head
+        self._interim(request, head)
+        return None

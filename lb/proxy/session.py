@@ -1,0 +1,333 @@
+"""One client's connection in the fast lane: requests in turn, until either leaves.
+
+It speaks HTTP/1.1 on the client's own stream and does what a WSGI server would do
+between them: waits for heads within their deadlines, keeps connections alive,
+frames responses, refuses what is malformed, and lets go of the backend at once when
+the client leaves. One greenlet runs one session; nothing here is shared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from lb.errors import (
+    AttemptError,
+    ClientGoneError,
+    HttpError,
+    RequestError,
+    StreamClosedError,
+    StreamTimeoutError,
+)
+from lb.http1.body import chunk, last_chunk
+from lb.http1.forward import Peer, interim_head, response_head
+from lb.http1.grammar import CHUNKED, UNTIL_CLOSE
+from lb.http1.replies import reply_bytes
+from lb.proxy.accesslog import line
+from lb.proxy.exchange import Request
+from lb.proxy.upload import StreamSource, Upload, check_size
+
+if TYPE_CHECKING:
+    from lb.http1.request import RequestHead, RequestParser
+    from lb.http1.response import ResponseHead
+    from lb.proxy.accesslog import AccessLog
+    from lb.proxy.engine import Engine
+    from lb.proxy.exchange import Response
+    from lb.streams.hub import HubStream
+
+LINGER_S: Final = 1.0
+LINGER_BYTES: Final = 262144
+"""How much of an unwanted upload is read so that the client gets to our answer."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """What all sessions of a worker share. Times are seconds, sizes bytes."""
+
+    engine: Engine
+    log: AccessLog | None
+    via: str
+    keepalive_s: float
+    request_head_s: float
+    idle_s: float
+    head_bytes: int
+    body_bytes: int
+    keep_bytes: int
+    is_stopping: bool = False
+    sessions: set[Any] = field(default_factory=set)
+
+    def stop(self) -> None:
+        """Close idle connections now and the others after their present request."""
+        self.is_stopping = True
+        for session in list(self.sessions):
+            session.leave_if_idle()
+
+
+class Session:
+    """See the module. `parser` holds the rules for this kind of peer."""
+
+    __slots__ = (
+        "_is_idle",
+        "_lane",
+        "_parser",
+        "_peer",
+        "_request",
+        "_rest",
+        "_served",
+        "_stream",
+    )
+
+    def __init__(
+        self, lane: Lane, stream: HubStream, peer: Peer, parser: RequestParser
+    ) -> None:
+        self._lane = lane
+        self._stream = stream
+        self._peer = peer
+        self._parser = parser
+        self._rest = b""
+        self._served = 0
+        self._is_idle = False
+        self._request: Request | None = None
+        stream.on_event = self._on_event
+        lane.sessions.add(self)
+
+    def run(self) -> None:
+        """Serve requests until the connection is over, then close it."""
+        try:
+            while self._serve():
+                self._served += 1
+        except (ClientGoneError, StreamClosedError, StreamTimeoutError):
+            pass  # nobody is left to be told
+        finally:
+            self._lane.sessions.discard(self)
+            self._stream.close()
+
+    def leave_if_idle(self) -> None:
+        """Close if no request is under way (the worker stops)."""
+        if self._is_idle:
+            self._stream.interrupt(ClientGoneError("the worker stops"))
+
+    def _on_event(self) -> None:
+        """Something came while nobody read: if it is the end, let the backend go."""
+        request = self._request
+        if request is None or request.connection is None:
+            return
+        if self._stream.has_ended():
+            request.connection.stream.interrupt(ClientGoneError("the client left"))
+
+    # Reading -----------------------------------------------------------------
+
+    def _serve(self) -> bool:
+        """One request and its answer; False when the connection is to be closed."""
+        try:
+            head = self._read_head()
+        except RequestError as error:
+            return self._refuse(error, None, monotonic())
+        if head is None:
+            return False
+        begun = monotonic()
+        try:
+            request = self._request = self._receive(head)
+        except RequestError as error:
+            return self._refuse(error, None, begun)
+        try:
+            response = self._lane.engine.exchange(request)
+        except HttpError as error:
+            return self._refuse(error, request, begun)
+        try:
+            return self._relay(request, response, begun)
+        finally:
+            response.close()
+            self._request = None
+
+    def _read_head(self) -> RequestHead | None:
+        """The next request's head, or None when the client has no more.
+
+        Raises:
+            RequestError: it is malformed, too large, or not whole in time.
+        """
+        stream, data = self._stream, self._rest
+        if not data:
+            lane = self._lane
+            patience_s = lane.keepalive_s if self._served else lane.request_head_s
+            stream.deadline = monotonic() + patience_s
+            self._is_idle = True
+            data = stream.read()
+            self._is_idle = False
+            if not data:
+                return None
+        head = self._parser.parse(data)
+        if head is None:
+            return self._read_rest_of_head(data)
+        self._rest = data[head.size :] if len(data) > head.size else b""
+        return head
+
+    def _read_rest_of_head(self, data: bytes) -> RequestHead | None:
+        """The same for a head that comes in pieces; parsed again only when whole."""
+        stream = self._stream
+        stream.deadline = monotonic() + self._lane.request_head_s
+        buffer = bytearray(data)
+        while True:
+            try:
+                more = stream.read()
+            except StreamTimeoutError as error:
+                raise RequestError("no whole head in time", status=408) from error
+            if not more:
+                return None
+            seen = max(0, len(buffer) - 3)
+            buffer += more
+            has_end = (
+                buffer.find(b"\n\r\n", seen) >= 0 or buffer.find(b"\n\n", seen) >= 0
+            )
+            if has_end or len(buffer) > self._lane.head_bytes:
+                data = bytes(buffer)
+                head = self._parser.parse(data)
+                if head is not None:
+                    self._rest = data[head.size :]
+                    return head
+
+    def _receive(self, head: RequestHead) -> Request:
+        """The request behind `head`, with its body as far as it is here."""
+        wire = self._peer.request_head(head)
+        length, rest = head.length, self._rest
+        if length == 0:
+            return Request(head, wire, on_interim=self._send_interim)
+        lane = self._lane
+        if 0 < length <= len(rest):
+            check_size(length, lane.body_bytes)
+            self._rest = rest[length:]
+            return Request(head, wire + rest[:length], on_interim=self._send_interim)
+        self._rest = b""
+        source = StreamSource(
+            self._stream, rest, length=length, idle_s=lane.idle_s, clock=monotonic
+        )
+        upload = Upload(
+            source,
+            length=length,
+            keep_bytes=lane.keep_bytes,
+            limit_bytes=lane.body_bytes,
+        )
+        return Request(head, wire, upload=upload, on_interim=self._send_interim)
+
+    # Writing -----------------------------------------------------------------
+
+    def _send_interim(self, head: ResponseHead) -> None:
+        request = self._request
+        if request is not None and request.head.minor >= 1:
+            self._send(interim_head(head))
+
+    def _send(self, data: bytes) -> None:
+        self._stream.deadline = monotonic() + self._lane.idle_s
+        self._stream.write(data)
+
+    def _relay(self, request: Request, response: Response, begun: float) -> bool:
+        """Send the response on; whether another request may follow."""
+        head, body = response.head, response.body
+        minor = request.head.minor
+        is_chunked = head.length == CHUNKED or head.length == UNTIL_CLOSE
+        keep_alive = self._may_keep_alive(request) and not (is_chunked and minor == 0)
+        wire = response_head(
+            head, minor=minor, keep_alive=keep_alive, via=self._peer.via
+        )
+        first = body.first
+        if body.is_done and not is_chunked:
+            # The common case: all of it is here. The backend is free again before
+            # the client has it, and both get one system call.
+            response.finish()
+            self._send(wire + first if first else wire)
+            sent = len(first)
+        else:
+            is_chunked = is_chunked and minor >= 1
+            try:
+                sent = self._stream_body(response, wire, is_chunked=is_chunked)
+            except AttemptError as error:
+                self._record(request, head.status, 0, begun, error.label)
+                self._stream.abort()
+                return False
+        self._record(request, head.status, sent, begun)
+        if not keep_alive and request.upload_cut:
+            self._linger()
+        return keep_alive
+
+    def _stream_body(self, response: Response, wire: bytes, *, is_chunked: bool) -> int:
+        """Relay a body as it comes, first byte first; the bytes it had."""
+        body, idle_s = response.body, self._lane.idle_s
+        stream = response.connection.stream if response.connection else None
+        piece = body.first
+        sent = len(piece)
+        self._send(wire + (chunk(piece) if is_chunked and piece else piece))
+        while not body.is_done:
+            if stream is not None:
+                stream.deadline = monotonic() + idle_s
+            piece = body.read()
+            if piece:
+                sent += len(piece)
+                self._send(chunk(piece) if is_chunked else piece)
+        if is_chunked:
+            self._send(last_chunk(body.trailers))
+        response.finish()
+        return sent
+
+    def _may_keep_alive(self, request: Request) -> bool:
+        """Whether the connection is fit for another request, seen from its client."""
+        upload = request.upload
+        if upload is not None:
+            if not upload.is_done:
+                return False
+            self._rest = upload.rest
+        return request.head.keep_alive and not self._lane.is_stopping
+
+    def _refuse(self, error: HttpError, request: Request | None, begun: float) -> bool:
+        """Answer with an error; whether another request may follow."""
+        keep_alive = request is not None and not isinstance(error, RequestError)
+        has_body = True
+        if request is not None:
+            keep_alive = keep_alive and self._may_keep_alive(request)
+            has_body = request.head.method != b"HEAD"
+        self._request = None
+        reply = reply_bytes(
+            error, via=self._lane.via, keep_alive=keep_alive, has_body=has_body
+        )
+        self._send(reply)
+        if request is not None:
+            self._record(request, error.status, 0, begun, error.label, error.detail)
+        elif self._lane.log is not None:
+            client = self._peer.ip.decode("latin-1")
+            self._lane.log.write(f'{client} "-" - {error.status} 0 0 - {error.label}')
+        if not keep_alive:
+            self._linger()
+        return keep_alive
+
+    def _linger(self) -> None:
+        """Read a little of what still comes, so that no reset destroys our answer.
+
+        A close with unread bytes makes the kernel send RST, and the client's kernel
+        then throws away the answer it had (RFC 9112 section 9.6).
+        """
+        stream = self._stream
+        stream.shut_write()
+        stream.deadline = monotonic() + LINGER_S
+        left = LINGER_BYTES
+        while left > 0 and (data := stream.read()):
+            left -= len(data)
+
+    def _record(
+        self,
+        request: Request,
+        status: int,
+        sent: int,
+        begun: float,
+        *notes: str,
+    ) -> None:
+        log = self._lane.log
+        if log is None:
+            return
+        text = line(
+            request,
+            self._peer.ip.decode("latin-1"),
+            status=status,
+            sent_bytes=sent,
+            took_s=monotonic() - begun,
+        )
+        log.write(" ".join((text, *filter(None, notes))))

@@ -1,0 +1,198 @@
+"""A request body on its way to a backend: streamed, bounded, and kept if small.
+
+The first `keep_bytes` are remembered while they pass, so that a body of that size
+can be sent again to another backend without ever having waited for its end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from lb.errors import (
+    ClientGoneError,
+    EarlyAnswerError,
+    RequestError,
+    StreamClosedError,
+    StreamTimeoutError,
+)
+from lb.http1.body import Chunked, FramingError, framing_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lb.streams.stream import Stream
+
+
+class Source(Protocol):
+    """Where a request body comes from: a client's stream, or a WSGI server."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of the body was read."""
+
+    @property
+    def rest(self) -> bytes:
+        """What was read behind its end: the start of the next request."""
+
+    @property
+    def trailers(self) -> list[bytes]:
+        """The trailer lines that came behind it."""
+
+    def read(self) -> bytes:
+        """The next piece; empty at the end.
+
+        Raises:
+            RequestError: it is malformed or too slow.
+            ClientGoneError: the client left.
+            EarlyAnswerError: `wake` was called while this waited.
+        """
+
+    def wake(self) -> None:
+        """Make a waiting `read` raise `EarlyAnswerError`, if this kind can."""
+
+
+class Upload:
+    """A body of `length` bytes (or `CHUNKED`), refused beyond `limit_bytes` (0: none).
+
+    Raises:
+        RequestError: 413, from here or from `read`, as soon as it is known.
+    """
+
+    __slots__ = ("_at", "_keep_bytes", "_kept", "_limit", "_source", "_taken", "length")
+
+    def __init__(
+        self, source: Source, *, length: int, keep_bytes: int, limit_bytes: int
+    ) -> None:
+        check_size(length, limit_bytes)
+        self.length = length
+        self._source = source
+        self._keep_bytes = keep_bytes
+        self._limit = limit_bytes
+        self._kept: list[bytes] | None = []
+        self._at = 0
+        self._taken = 0
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it cannot be sent a second time: more was taken than is kept."""
+        return self._kept is None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the client's side of it was read to the end."""
+        return self._source.is_done
+
+    @property
+    def rest(self) -> bytes:
+        """See `Source.rest`."""
+        return self._source.rest
+
+    @property
+    def trailers(self) -> list[bytes]:
+        """Trailer lines that may be passed on."""
+        return self._source.trailers
+
+    def rewind(self) -> None:
+        """Begin again, for another attempt."""
+        self._at = 0
+
+    def wake(self) -> None:
+        """See `Source.wake`."""
+        self._source.wake()
+
+    def read(self) -> bytes:
+        """See `Source.read`; first what is kept from an attempt before."""
+        kept = self._kept
+        if kept is not None and self._at < len(kept):
+            self._at += 1
+            return kept[self._at - 1]
+        piece = self._source.read()
+        self._taken += len(piece)
+        check_size(self._taken, self._limit)
+        if kept is not None and piece:
+            if self._taken > self._keep_bytes:
+                self._kept = None
+            else:
+                kept.append(piece)
+                self._at += 1
+        return piece
+
+
+def check_size(length: int, limit_bytes: int) -> None:
+    """Refuse a body above the limit (0: there is none).
+
+    Raises:
+        RequestError: 413.
+    """
+    if 0 < limit_bytes < length:
+        raise RequestError("the body is larger than limits.body_bytes", status=413)
+
+
+class StreamSource:
+    """A body read from a client's own stream, behind its head.
+
+    `data` is what came with the head.
+    """
+
+    __slots__ = ("_clock", "_data", "_framing", "_idle_s", "_stream")
+
+    def __init__(
+        self,
+        stream: Stream,
+        data: bytes,
+        *,
+        length: int,
+        idle_s: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._stream = stream
+        self._framing = framing_for(length)
+        self._data = data
+        self._idle_s = idle_s
+        self._clock = clock
+
+    @property
+    def is_done(self) -> bool:
+        """See `Source.is_done`."""
+        return self._framing.is_done
+
+    @property
+    def rest(self) -> bytes:
+        """See `Source.rest`."""
+        return self._framing.rest
+
+    @property
+    def trailers(self) -> list[bytes]:
+        """See `Source.trailers`."""
+        framing = self._framing
+        return framing.trailers if isinstance(framing, Chunked) else []
+
+    def wake(self) -> None:
+        """See `Source.wake`."""
+        self._stream.interrupt(EarlyAnswerError())
+
+    def read(self) -> bytes:
+        """See `Source.read`."""
+        framing = self._framing
+        data, self._data = self._data, b""
+        try:
+            while not framing.is_done:
+                data = data or self._receive()
+                if piece := framing.feed(data):
+                    return piece
+                data = b""
+        except FramingError as error:
+            raise RequestError(str(error)) from error
+        return b""
+
+    def _receive(self) -> bytes:
+        self._stream.deadline = self._clock() + self._idle_s
+        try:
+            data = self._stream.read()
+        except StreamTimeoutError as error:
+            raise RequestError("the body stalled", status=408) from error
+        except StreamClosedError as error:
+            raise ClientGoneError("amid its request") from error
+        if not data:
+            raise ClientGoneError("amid its request")
+        return data

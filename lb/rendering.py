@@ -1,0 +1,159 @@
+"""Between WSGI and the engine: an environ as request bytes, a response as pieces.
+
+Pure but for the reading of `wsgi.input` and of the response body.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from lb.errors import ClientGoneError, RequestError
+from lb.http1.grammar import CHUNKED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lb.http1.request import RequestHead, RequestParser
+    from lb.http1.response import ResponseHead
+    from lb.proxy.exchange import Response
+
+READ_BYTES: Final = 16384
+"""Asked of `wsgi.input` at once: `read(n)` blocks until n bytes are there."""
+
+_NOT_FIELDS: Final = frozenset(("HTTP_EXPECT", "HTTP_UPGRADE", "HTTP_CONNECTION"))
+"""Of the client's connection, which the WSGI server has dealt with."""
+
+
+def parse_environ(parser: RequestParser, environ: dict[str, Any]) -> RequestHead:
+    """The request head that a WSGI server has taken apart, put together again.
+
+    Raises:
+        RequestError: it is not one that may be passed on.
+    """
+    data = _head_bytes(environ)
+    head = parser.parse(data)
+    if head is None or head.size != len(data):
+        raise RequestError("the request head is not one message")
+    return head
+
+
+def _head_bytes(environ: dict[str, Any]) -> bytes:
+    version = environ.get("SERVER_PROTOCOL", "HTTP/1.1")
+    lines = [f"{environ['REQUEST_METHOD']} {_target(environ)} {version}"]
+    for key, value in environ.items():
+        if key.startswith("HTTP_") and key not in _NOT_FIELDS:
+            lines.append(f"{key[5:].replace('_', '-').title()}: {value}")
+    if content_type := environ.get("CONTENT_TYPE"):
+        lines.append(f"Content-Type: {content_type}")
+    length = environ.get("CONTENT_LENGTH")
+    if length and "HTTP_TRANSFER_ENCODING" not in environ:
+        lines.append(f"Content-Length: {length}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def _target(environ: dict[str, Any]) -> str:
+    """The target byte for byte where the server kept it (gunicorn, Werkzeug do)."""
+    raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    if raw:
+        return str(raw)
+    path = quote(environ.get("PATH_INFO", "/").encode("latin-1"))
+    query = environ.get("QUERY_STRING")
+    return f"{path}?{query}" if query else path
+
+
+class InputSource:
+    """A request body from `wsgi.input`; see `lb.proxy.upload.Source`."""
+
+    rest = b""
+
+    def __init__(self, stream: Any, length: int) -> None:
+        self._stream = stream
+        self._left = length
+        self.is_done = False
+        self.trailers: list[bytes] = []
+
+    def read(self) -> bytes:
+        """See `Source.read`; where it can, a piece as it comes (`read1`)."""
+        if self.is_done:
+            return b""
+        is_chunked = self._left == CHUNKED
+        want = READ_BYTES if is_chunked else min(READ_BYTES, self._left)
+        try:
+            piece: bytes = self._stream.read(want)
+        except OSError as error:
+            raise ClientGoneError("amid its request") from error
+        if not piece and not is_chunked:
+            raise ClientGoneError("amid its request")
+        if not is_chunked:
+            self._left -= len(piece)
+        self.is_done = self._left == 0 if not is_chunked else not piece
+        return piece
+
+    def wake(self) -> None:
+        """Do nothing: a thread in `read` cannot be woken."""
+
+
+def status_line(head: ResponseHead) -> str:
+    """Status and reason as WSGI wants them."""
+    return f"{head.status} {head.reason.decode('latin-1')}"
+
+
+def header_pairs(head: ResponseHead, via: bytes) -> list[tuple[str, str]]:
+    """The fields of a response as WSGI wants them, with `Via` added."""
+    pairs = [
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in head.pairs()
+    ]
+    pairs.append(("Via", f"1.{head.minor} {via.decode('latin-1')}"))
+    return pairs
+
+
+class BodyIterator:
+    """A response body for a WSGI server: iterated, then closed.
+
+    An error amid the body is raised, so that the server breaks the connection off
+    and the client does not take what it has for the whole.
+    """
+
+    def __init__(
+        self, response: Response, idle_s: float, record: Callable[[int, int, str], None]
+    ) -> None:
+        self._response = response
+        self._idle_s = idle_s
+        self._record = record
+        self._sent = 0
+        self._is_closed = False
+        self._first: bytes | None = response.body.first
+        if response.body.is_done:
+            response.finish()
+
+    def __iter__(self) -> BodyIterator:
+        return self
+
+    def __next__(self) -> bytes:
+        piece, self._first = self._first, None
+        if not piece:
+            piece = self._read()
+        if not piece:
+            self._response.finish()
+            raise StopIteration
+        self._sent += len(piece)
+        return piece
+
+    def _read(self) -> bytes:
+        response = self._response
+        if response.body.is_done:
+            return b""
+        if response.connection is not None:
+            response.connection.stream.deadline = monotonic() + self._idle_s
+        return response.body.read()
+
+    def close(self) -> None:
+        """Called by the server when all is sent, or the client is gone."""
+        if not self._is_closed:
+            self._is_closed = True
+            cut = "" if self._response.body.is_done else "cut"
+            self._response.close()
+            self._record(self._response.head.status, self._sent, cut)

@@ -1,0 +1,29 @@
+"""The shared file: what all processes of one balancer agree on.
+
+    publish(path, backends)            # whoever starts the balancer
+    with SharedFile.open(path) as file:
+        slot = file.take_slot()        # a process that serves
+        file.generation(), file.backends()
+
+`layout` says what every byte means; read it first.  This package knows nothing
+of HTTP, sockets or settings, and starts nothing.
+"""
+
+from lb.shm.file import SharedFile
+from lb.shm.leader import Leadership, VerdictWriter, leader_pid
+from lb.shm.publish import publish
+from lb.shm.record import ProbeRecord
+from lb.shm.slots import Slot, SlotState
+from lb.shm.snapshot import BackendState
+
+__all__ = [
+    "BackendState",
+    "Leadership",
+    "ProbeRecord",
+    "SharedFile",
+    "Slot",
+    "SlotState",
+    "VerdictWriter",
+    "leader_pid",
+    "publish",
+]

@@ -1,0 +1,201 @@
+"""Make the shared file, or make it say which backends there are.
+
+Whoever starts a balancer publishes its backends: gunicorn's arbiter before it
+forks, the `health` process, a test.  What a publisher finds, and what it does:
+
+    found at the path            in use by living      nobody uses it
+    nothing                                            make it
+    same backends                leave it              make it anew (1)
+    other backends               change rows (2)       make it anew
+    another version, damaged     refuse                make it anew
+    a link, a folder, another's  refuse                refuse
+
+(1) Verdicts of an earlier run must not survive; a file that nobody has used yet
+    has none and is left alone, so that processes which start together agree.
+(2) If asked to by `replace`, else refuse.
+
+In use means that a slot, the leadership or a claim to it is held.  All this
+happens under the builder lock of the file that is there, and a new file takes
+the name by one rename (or, where there was none, one link): of two publishers
+at once the second finds the first one's work.  A file is never changed into a
+valid one in place, so no process ever opens a half-made one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lb.errors import StateFileError
+from lb.shm import table
+from lb.shm.cells import microseconds
+from lb.shm.file import SharedFile, is_named, open_checked, translated
+from lb.shm.layout import (
+    DEFAULT_SLOTS,
+    LOCK_BUILDER,
+    LOCK_LEADER,
+    Geometry,
+    Head,
+    write_header,
+)
+from lb.shm.leader import leader_pid
+from lb.shm.locks import ByteLocks, held
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lb.model import Backend
+
+RACES = 100
+"""How often another publisher may be faster before we give up."""
+
+
+def publish(
+    path: str | os.PathLike[str],
+    backends: Sequence[Backend],
+    *,
+    replace: bool = False,
+    slots: int = DEFAULT_SLOTS,
+) -> None:
+    """Make the file at `path` say that these are the backends.
+
+    `replace` allows to change them under processes that use the file; `slots`,
+    for a new file, is how many processes may use it at a time.  Holds no lock
+    and keeps nothing open when it returns.
+
+    Raises:
+        StateFileError: what is in the way and what to do about it.
+    """
+    path = Path(path)
+    table.check_backends(backends)
+    for _ in range(RACES):
+        try:
+            fd = open_checked(path)
+        except FileNotFoundError:
+            if _make_first(path, backends, slots):
+                return
+            continue
+        try:
+            if _settle(path, fd, backends, replace=replace, slots=slots):
+                return
+        finally:
+            os.close(fd)
+    raise StateFileError(f"the state file {path} is replaced again and again")
+
+
+def _settle(
+    path: Path, fd: int, backends: Sequence[Backend], *, replace: bool, slots: int
+) -> bool:
+    """Bring the file behind `fd` in order; False if another file took its name."""
+    locks = ByteLocks(fd)
+    with held(locks, LOCK_BUILDER):
+        if not is_named(path, fd):
+            return False
+        in_use = locks.is_others(LOCK_LEADER, 0)
+        try:
+            file = SharedFile.adopt(path, os.dup(fd))
+        except StateFileError as error:
+            if in_use:
+                raise StateFileError(
+                    f"{error}, and living processes use it: stop them, or set"
+                    " state.path to another file"
+                ) from error
+            _make_anew(path, backends, slots)
+            return True
+        with file:
+            if in_use:
+                _change(file, backends, replace=replace)
+            elif not _is_unused(file) or not _has(file, backends):
+                _make_anew(path, backends, slots)
+    return True
+
+
+def _has(file: SharedFile, backends: Sequence[Backend]) -> bool:
+    return table.is_same(list(table.read_rows(file.cells, file.geometry)), backends)
+
+
+def _is_unused(file: SharedFile) -> bool:
+    """Whether nothing was ever stored in the file but its backends."""
+    cells = file.cells
+    touched = cells[Head.VERDICT_GENERATION] or cells[Head.LEADER_SINCE]
+    return not touched and cells[Head.TABLE_GENERATION] == 1 and not file.slots()
+
+
+def _change(file: SharedFile, backends: Sequence[Backend], *, replace: bool) -> None:
+    """Change the rows of a file in use, if they differ and that is allowed."""
+    if _has(file, backends):
+        return
+    if not replace:
+        raise StateFileError(
+            f"the state file {file.path} is in use by {_users(file)} with other"
+            " backends: stop that balancer, or set state.path to another file"
+        )
+    table.write_rows(file.cells, file.geometry, backends)
+
+
+def _users(file: SharedFile) -> str:
+    living = [slot.pid for slot in file.slots() if slot.alive]
+    pid = leader_pid(file) or next(iter(living), None)
+    return f"process {pid}" if pid else "another process"
+
+
+def _make_first(path: Path, backends: Sequence[Backend], slots: int) -> bool:
+    """Make the file where there is none; False if another did so meanwhile."""
+    with _new_file(path, backends, slots) as new:
+        try:
+            os.link(new, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise translated(path, error) from error
+    return True
+
+
+def _make_anew(path: Path, backends: Sequence[Backend], slots: int) -> None:
+    """Put a new file in the place of the one that is there."""
+    with _new_file(path, backends, slots) as new:
+        try:
+            new.replace(path)
+        except OSError as error:
+            raise translated(path, error) from error
+
+
+@contextlib.contextmanager
+def _new_file(path: Path, backends: Sequence[Backend], slots: int) -> Iterator[Path]:
+    """A whole file under a name of its own, which is gone after the block."""
+    try:
+        fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise StateFileError(
+            f"cannot make the state file {path}: {error.strerror} in its folder;"
+            " make that folder writable, or set state.path"
+        ) from error
+    try:
+        try:
+            _fill(fd, backends, slots)
+        except OSError as error:
+            raise translated(path, error) from error
+        finally:
+            os.close(fd)
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _fill(fd: int, backends: Sequence[Backend], slots: int) -> None:
+    """Make the empty file behind `fd` a valid one with these backends."""
+    geometry = Geometry.for_backends(len(backends), slots)
+    # A hole that no space can be found for later would be a SIGBUS in a worker.
+    os.posix_fallocate(fd, 0, geometry.file_bytes)
+    with (
+        mmap.mmap(fd, geometry.file_bytes) as mapped,
+        memoryview(mapped) as data,
+        data.cast("Q") as cells,
+    ):
+        write_header(cells, geometry, now_us=microseconds(time.time()), pid=os.getpid())
+        table.write_rows(cells, geometry, backends)

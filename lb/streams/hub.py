@@ -1,0 +1,300 @@
+"""Streams on gevent's event loop: the fast lane's, one thread, many greenlets.
+
+Three things make them cheaper than gevent's own sockets (figures in
+docs/performance.md):
+
+1. C-level non-blocking sockets (`_socket.socket`), without gevent's wrapper, which
+   first tries a `recv` that fails, then arms a watcher, waits, and tries again.
+2. The read watcher stays armed for the life of the connection: no `epoll_ctl` per
+   wait. An event that nobody waits for disarms it (the poll is level-triggered and
+   would fire for ever) and calls `on_event`: so a pooled connection that its
+   backend closes, and a client that leaves while its backend works, are noticed
+   at once and for nothing.
+3. No timer per wait: a stream has a deadline, and one timer of the process looks
+   at all of them four times a second. A deadline may so be missed by 0.25 s.
+
+A stream belongs to the hub of its thread and cannot be shared between threads.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import os
+import socket
+import struct
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import gevent
+from greenlet import getcurrent
+
+from lb.errors import (
+    ConnectRefusedError,
+    ConnectTimeoutError,
+    StreamClosedError,
+    StreamTimeoutError,
+)
+from lb.streams.addresses import resolve
+from lb.streams.stream import NEVER, READ_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lb.model import Address
+    from lb.streams.addresses import SockAddr
+
+SWEEP_S: Final = 0.25
+
+_READ: Final = 1
+_WRITE: Final = 2
+_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER on, for no time: `close` sends RST."""
+
+_NONBLOCKING: Final = (
+    socket.SOCK_STREAM
+    | getattr(socket, "SOCK_NONBLOCK", 0)
+    | getattr(socket, "SOCK_CLOEXEC", 0)
+)
+
+
+class HubStream:
+    """One non-blocking socket, read by one greenlet at a time."""
+
+    __slots__ = (
+        "_armed",
+        "_hub",
+        "_interruption",
+        "_transport",
+        "_waiter",
+        "_watcher",
+        "_writer",
+        "deadline",
+        "on_event",
+        "sock",
+    )
+
+    def __init__(self, transport: HubTransport, sock: _socket.socket) -> None:
+        self.sock = sock
+        self.deadline = NEVER
+        self.on_event: Callable[[], None] | None = None
+        self._transport = transport
+        self._hub = transport.hub
+        self._waiter: Any = None
+        self._writer: Any = None
+        self._interruption: Exception | None = None
+        self._watcher = self._hub.loop.io(sock.fileno(), _READ)
+        self._watcher.start(self._on_readable)
+        self._armed = True
+        transport.streams.add(self)
+
+    def __repr__(self) -> str:
+        fileno = self.sock.fileno()
+        return f"<HubStream fd={fileno} {'waiting' if self._waiter else 'running'}>"
+
+    def read(self) -> bytes:
+        """See `lb.streams.stream.Stream.read`."""
+        while True:
+            if self._interruption is not None:
+                self._raise_interruption()
+            if not self._armed:
+                self._watcher.start(self._on_readable)
+                self._armed = True
+            self._waiter = getcurrent()
+            try:
+                reason = self._hub.switch()
+            finally:
+                self._waiter = None
+            if reason:
+                raise reason
+            try:
+                return self.sock.recv(READ_BYTES)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise StreamClosedError(error.strerror) from error
+
+    def write(self, data: bytes) -> None:
+        """See `lb.streams.stream.Stream.write`."""
+        try:
+            sent = self.sock.send(data)
+            if sent == len(data):
+                return
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise StreamClosedError(error.strerror) from error
+        self._write_rest(memoryview(data)[sent:])
+
+    def _write_rest(self, left: memoryview) -> None:
+        while left:
+            self._wait_writable()
+            try:
+                left = left[self.sock.send(left) :]
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise StreamClosedError(error.strerror) from error
+
+    def _wait_writable(self) -> None:
+        """Wait until the peer takes bytes again, or raise at the deadline."""
+        watcher = self._hub.loop.io(self.sock.fileno(), _WRITE)
+        self._writer = getcurrent()
+        watcher.start(self._on_writable)
+        try:
+            reason = self._hub.switch()
+        finally:
+            self._writer = None
+            watcher.stop()
+            watcher.close()
+        if reason:
+            raise reason
+
+    def is_quiet(self) -> bool:
+        """See `Stream.is_quiet`; as of the last turn of the event loop, for nothing."""
+        return self._armed
+
+    def has_ended(self) -> bool:
+        """Whether the peer has closed; costs a system call."""
+        try:
+            return self.sock.recv(1, socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        """See `Stream.close`."""
+        self._transport.streams.discard(self)
+        self.on_event = None
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher.close()
+            self._watcher = None
+            self._armed = False
+        self.sock.close()
+
+    def abort(self) -> None:
+        """Close with a reset, so that the peer cannot take what it has for whole."""
+        try:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        except OSError:
+            pass  # already gone
+        self.close()
+
+    def shut_write(self) -> None:
+        """Say that nothing more will be sent; reading goes on."""
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise StreamClosedError(error.strerror) from error
+
+    def interrupt(self, error: Exception) -> None:
+        """See `Stream.interrupt`; must be called in the hub or another greenlet."""
+        waiter = self._waiter
+        if waiter is None:
+            self._interruption = error
+        elif getcurrent() is self._hub:
+            waiter.switch(error)
+        else:
+            self._interruption = error
+            self._hub.loop.run_callback(self._wake)
+
+    def _wake(self) -> None:
+        waiter, error = self._waiter, self._interruption
+        if waiter is not None and error is not None:
+            self._interruption = None
+            waiter.switch(error)
+
+    def _raise_interruption(self) -> None:
+        error, self._interruption = self._interruption, None
+        if error is not None:
+            raise error
+
+    def expire(self) -> None:
+        """End the wait whose deadline has passed (the sweep calls this in the hub)."""
+        waiter = self._waiter or self._writer
+        if waiter is not None:
+            waiter.switch(StreamTimeoutError("deadline passed"))
+        elif self.on_event is not None:
+            self.on_event()
+
+    def _on_readable(self) -> None:
+        waiter = self._waiter
+        if waiter is not None:
+            waiter.switch()
+            return
+        self._watcher.stop()
+        self._armed = False
+        if self.on_event is not None:
+            self.on_event()
+
+    def _on_writable(self) -> None:
+        writer = self._writer
+        if writer is not None:
+            writer.switch()
+
+
+class HubTransport:
+    """Makes `HubStream`s and keeps their deadlines; one per worker process."""
+
+    def __init__(self) -> None:
+        self.hub = gevent.get_hub()
+        self.streams: set[HubStream] = set()
+        self._timer = self.hub.loop.timer(SWEEP_S, SWEEP_S)
+        self._timer.start(self.sweep)
+
+    def adopt(self, sock: _socket.socket) -> HubStream:
+        """A stream over an accepted, non-blocking socket, which it now owns."""
+        return HubStream(self, sock)
+
+    def sweep(self) -> None:
+        """End every wait whose deadline has passed. O(streams), 0.1 us each."""
+        now = monotonic()
+        for stream in [s for s in self.streams if s.deadline < now]:
+            if stream.deadline < now:
+                stream.expire()
+
+    def connect(self, address: Address, timeout_s: float) -> HubStream:
+        """See `lb.streams.stream.Transport.connect`."""
+        deadline = monotonic() + timeout_s
+        refused: Exception | None = None
+        for family, sockaddr in resolve(address):
+            try:
+                return self._connect(family, sockaddr, deadline)
+            except StreamTimeoutError as error:
+                raise ConnectTimeoutError(
+                    f"no answer to connect within {timeout_s:g} s"
+                ) from error
+            except OSError as error:
+                refused = error
+        raise ConnectRefusedError(f"connect failed: {refused}") from refused
+
+    def _connect(self, family: int, sockaddr: SockAddr, deadline: float) -> HubStream:
+        sock = _socket.socket(family, _NONBLOCKING)
+        try:
+            if family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            code = sock.connect_ex(sockaddr)
+        except BaseException:
+            sock.close()
+            raise
+        stream = HubStream(self, sock)
+        try:
+            if code == errno.EINPROGRESS:
+                stream.deadline = deadline
+                stream._wait_writable()
+                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                raise OSError(code, os.strerror(code))
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    def close(self) -> None:
+        """Stop the sweep and close every stream."""
+        self._timer.stop()
+        self._timer.close()
+        for stream in list(self.streams):
+            stream.close()

@@ -1,0 +1,70 @@
+"""The four verbs of a byte stream, and who makes streams to backends.
+
+A stream has a deadline (absolute, `time.monotonic()` seconds) that bounds every
+wait of its next operations; the user sets it, so one rule per phase is enough.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lb.model import Address
+
+NEVER: Final = math.inf
+"""A deadline that does not come."""
+
+READ_BYTES: Final = 65536
+"""Bytes taken at once: a pipe's and a default socket buffer's size on Linux."""
+
+
+class Stream(Protocol):
+    """One connection's bytes."""
+
+    deadline: float
+
+    on_event: Callable[[], None] | None
+    """Called (by streams that can) when bytes or a close come while nobody reads."""
+
+    def read(self) -> bytes:
+        """What has arrived, at most `READ_BYTES`; empty when the peer closed.
+
+        Raises:
+            StreamClosedError: the peer reset the connection.
+            StreamTimeoutError: nothing came before the deadline.
+        """
+
+    def write(self, data: bytes) -> None:
+        """Hand over all of `data`.
+
+        Raises:
+            StreamClosedError: the peer is gone.
+            StreamTimeoutError: the peer did not take it before the deadline.
+        """
+
+    def is_quiet(self) -> bool:
+        """Whether neither bytes nor a close are waiting to be read."""
+
+    def close(self) -> None:
+        """Close at once; may be called twice."""
+
+    def interrupt(self, error: Exception) -> None:
+        """Make the read that waits now, or the next one, raise `error`.
+
+        Streams whose readers cannot be woken ignore it.
+        """
+
+
+class Transport(Protocol):
+    """Makes streams: one per process and lane."""
+
+    def connect(self, address: Address, timeout_s: float) -> Stream:
+        """A new stream to `address`.
+
+        Raises:
+            ConnectRefusedError: nobody listens there, or the name is unknown.
+            ConnectTimeoutError: no answer within `timeout_s`.
+        """

@@ -1,0 +1,145 @@
+"""A backend's live state in one process: its idle connections and its cells.
+
+Its identity (`lb.model.Backend`) is configured; this is what traffic makes of it.
+Idle connections are kept last in, first out, so that a burst's surplus grows old
+and is closed while the few that are needed stay warm.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from lb.streams.stream import NEVER
+from lb.upstream.connection import Connection
+
+if TYPE_CHECKING:
+    from lb.http1.response import ResponseParser
+    from lb.model import Backend
+    from lb.streams.stream import Transport
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """Bounds of one backend's idle connections in one process.
+
+    `idle` is a count; `idle_s` and `age_s` are seconds since last use and birth.
+    """
+
+    idle: int
+    idle_s: float
+    age_s: float
+
+
+class LiveBackend:
+    """One backend as this process uses it.
+
+    `row` is its place in the shared table, `id` its identity there.
+    """
+
+    __slots__ = (
+        "_idle",
+        "_limits",
+        "_parser",
+        "_transport",
+        "address",
+        "failures_cell",
+        "id",
+        "in_flight_cell",
+        "is_usable",
+        "name",
+        "requests_cell",
+        "row",
+        "weight",
+    )
+
+    def __init__(
+        self,
+        backend: Backend,
+        transport: Transport,
+        parser: ResponseParser,
+        limits: PoolLimits,
+    ) -> None:
+        self.name = backend.name
+        self.address = backend.address
+        self.weight = backend.weight
+        self.row = self.id = -1
+        self.in_flight_cell = self.requests_cell = self.failures_cell = -1
+        self.is_usable = True
+        self._transport = transport
+        self._parser = parser
+        self._limits = limits
+        # append, pop and remove of a deque are atomic: threads may share it.
+        self._idle: deque[Connection] = deque()
+
+    def __repr__(self) -> str:
+        return f"<LiveBackend {self.name} idle={len(self._idle)}>"
+
+    @property
+    def idle_connections(self) -> int:
+        """How many connections wait to be used again."""
+        return len(self._idle)
+
+    def take_idle(self) -> Connection | None:
+        """A live idle connection, the youngest first, or None. Amortised O(1)."""
+        while self._idle:
+            try:
+                connection = self._idle.pop()
+            except IndexError:  # another thread took the last one
+                return None
+            connection.is_idle = False
+            if connection.stream.is_quiet() and not self._has_expired(connection):
+                connection.stream.deadline = NEVER
+                return connection
+            connection.close()
+        return None
+
+    def connect(self, timeout_s: float) -> Connection:
+        """A new connection. Raises what `Transport.connect` raises."""
+        stream = self._transport.connect(self.address, timeout_s)
+        return Connection(self, stream, self._parser)
+
+    def put(self, connection: Connection) -> None:
+        """Keep a connection for another request, or close it when it cannot be."""
+        stream = connection.stream
+        now = monotonic()
+        if (
+            not connection.is_reusable
+            or not self.is_usable
+            or not stream.is_quiet()
+            or len(self._idle) >= self._limits.idle
+            or now - connection.born > self._limits.age_s
+        ):
+            connection.close()
+            return
+        connection.is_idle = True
+        stream.deadline = now + self._limits.idle_s
+        self._idle.append(connection)
+
+    def discard(self, connection: Connection) -> None:
+        """Drop an idle connection that its backend closed or that is too old."""
+        try:
+            self._idle.remove(connection)
+        except ValueError:  # taken meanwhile by another thread
+            return
+        connection.is_idle = False
+        connection.close()
+
+    def close_idle(self) -> None:
+        """Close every idle connection: the backend is down, drains or is gone."""
+        while self._idle:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return
+            connection.is_idle = False
+            connection.close()
+
+    def _has_expired(self, connection: Connection) -> bool:
+        now = monotonic()
+        return (
+            now > connection.stream.deadline
+            or now - connection.born > self._limits.age_s
+        )

@@ -1,0 +1,198 @@
+"""One connection to one backend: requests out, response heads and bodies in.
+
+It translates the stream's errors into attempt errors, because only here it is
+known how far the request had got. It never decides what to do about them.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from lb.errors import (
+    ResponseError,
+    ResponseTimeoutError,
+    Sent,
+    StreamClosedError,
+    StreamTimeoutError,
+    TerminatedError,
+)
+from lb.http1.body import Framing, FramingError, framing_for
+from lb.http1.grammar import UNTIL_CLOSE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lb.http1.response import ResponseHead, ResponseParser
+    from lb.streams.stream import Stream
+    from lb.upstream.backend import LiveBackend
+
+
+class Connection:
+    """A connection, carrying one request at a time.
+
+    `is_reusable` turns False as soon as anything makes it unsafe to carry another:
+    a half-sent request, a broken answer, bytes that nobody asked for.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_parser",
+        "backend",
+        "born",
+        "is_idle",
+        "is_reusable",
+        "on_early_answer",
+        "requests",
+        "stream",
+    )
+
+    def __init__(
+        self, backend: LiveBackend, stream: Stream, parser: ResponseParser
+    ) -> None:
+        self.backend = backend
+        self.stream = stream
+        self.born = monotonic()
+        self.requests = 0
+        self.is_idle = False
+        self.is_reusable = True
+        self._parser = parser
+        self._buffer = b""
+        self.on_early_answer: Callable[[], None] | None = None
+        """Called when the backend speaks (or closes) while nobody reads it."""
+        stream.on_event = self._on_event
+
+    def __repr__(self) -> str:
+        state = "idle" if self.is_idle else "busy"
+        return f"<Connection {self.backend.name} {state} requests={self.requests}>"
+
+    def _on_event(self) -> None:
+        """Bytes or a close came unasked: an idle connection is stale now."""
+        if self.is_idle:
+            self.backend.discard(self)
+        elif self.on_early_answer is not None:
+            self.on_early_answer()
+
+    def send(self, data: bytes) -> None:
+        """Send part of a request.
+
+        Raises:
+            TerminatedError, ResponseTimeoutError: it could not be sent whole.
+        """
+        try:
+            self.stream.write(data)
+        except StreamClosedError as error:
+            raise self._terminated(f"while it was sent the request: {error}") from error
+        except StreamTimeoutError as error:
+            raise ResponseTimeoutError("the backend does not take the request") from (
+                error
+            )
+
+    def read_head(self, method: bytes) -> ResponseHead:
+        """The next response head, which may be an interim one (1xx).
+
+        Raises:
+            TerminatedError: closed before a whole head came.
+            ResponseTimeoutError: none came before the stream's deadline.
+            ResponseError: what came is not HTTP.
+        """
+        data = self._buffer
+        while True:
+            if data:
+                head = self._parser.parse(data, method)
+                if head is not None:
+                    self._buffer = data[head.size :] if len(data) > head.size else b""
+                    return head
+            try:
+                more = self.stream.read()
+            except StreamClosedError as error:
+                raise self._terminated(f"before its answer: {error}", data) from error
+            except StreamTimeoutError as error:
+                raise ResponseTimeoutError("no response head in time") from error
+            if not more:
+                raise self._terminated("before its answer", data)
+            data = data + more if data else more
+
+    def _terminated(self, when: str, received: bytes = b"") -> TerminatedError:
+        """The error for a close; a reused connection may just have been stale."""
+        stale = self.requests > 1 and not received
+        return TerminatedError(
+            f"the backend closed {when}", sent=Sent.MAYBE if stale else Sent.YES
+        )
+
+    def take_body(self, head: ResponseHead) -> Body:
+        """The body behind `head`, with what of it has already arrived."""
+        data, self._buffer = self._buffer, b""
+        return Body(self, framing_for(head.length), data, head)
+
+    def close(self) -> None:
+        """Close at once."""
+        self.is_reusable = False
+        self.stream.close()
+
+
+class Body:
+    """A response body on its way: `first` is here, `read` brings the rest.
+
+    `is_done` once all of it was read; then `Connection.is_reusable` tells whether
+    its end was clean.
+    """
+
+    __slots__ = ("_connection", "_framing", "first", "is_done")
+
+    def __init__(
+        self, connection: Connection, framing: Framing, data: bytes, head: ResponseHead
+    ) -> None:
+        self._connection = connection
+        self._framing = framing
+        if not head.keep_alive or head.length == UNTIL_CLOSE:
+            connection.is_reusable = False
+        self.is_done = framing.is_done
+        if framing.is_done:
+            self.first = b""
+            self._check_rest(data)
+        else:
+            self.first = self._feed(data) if data else b""
+
+    @property
+    def trailers(self) -> list[bytes]:
+        """Trailer lines that came behind a chunked body."""
+        return getattr(self._framing, "trailers", [])
+
+    def read(self) -> bytes:
+        """More bytes of the body; empty only at its end.
+
+        Raises:
+            TerminatedError, ResponseError, ResponseTimeoutError: it is cut short.
+        """
+        while not self.is_done:
+            try:
+                data = self._connection.stream.read()
+            except StreamClosedError as error:
+                raise TerminatedError(f"amid the body: {error}") from error
+            except StreamTimeoutError as error:
+                raise ResponseTimeoutError("the body stalled") from error
+            if piece := self._feed(data):
+                return piece
+        return b""
+
+    def _feed(self, data: bytes) -> bytes:
+        framing = self._framing
+        try:
+            if data:
+                piece = framing.feed(data)
+            else:
+                piece = b""
+                framing.ended()
+        except FramingError as error:
+            self._connection.is_reusable = False
+            raise (ResponseError if data else TerminatedError)(str(error)) from error
+        if framing.is_done:
+            self.is_done = True
+            self._check_rest(framing.rest)
+        return piece
+
+    def _check_rest(self, rest: bytes) -> None:
+        """Bytes behind the end were not asked for: never read them as an answer."""
+        if rest:
+            self._connection.is_reusable = False

@@ -1,0 +1,234 @@
+"""The fast lane's door: a gunicorn worker that talks HTTP on the sockets itself.
+
+gunicorn supervises it (forks, signals, heartbeat, listening sockets) and gevent
+drives it, but no WSGI and none of gunicorn's request objects stand on the data
+path. The Flask application named on gunicorn's command line is not even loaded.
+
+A listening socket is watched by the event loop; each turn accepts one connection
+(many when this worker is alone), so that workers share a burst. At the limit of
+connections the watcher is off: what cannot be served waits in the kernel's queue
+or goes to another worker, instead of being accepted and dropped.
+"""
+
+from __future__ import annotations
+
+import _socket
+import contextlib
+import errno
+import ipaddress
+import socket
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import gevent
+from gevent import hub
+from gevent.event import Event
+from gunicorn.workers.base import Worker
+from gunicorn.workers.ggevent import GeventWorker
+
+from lb.errors import LbError
+from lb.http1.forward import Peer
+from lb.http1.request import RequestParser
+from lb.proxy.session import Lane, Session
+from lb.streams.hub import HubTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lb.config import Settings
+    from lb.process import ServingProcess
+
+ACCEPTS_ALONE: Final = 64
+"""Connections accepted per turn of the loop when no other worker wants them."""
+
+EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+EXHAUSTED_PAUSE_S: Final = 0.1
+STOP_POLL_S: Final = 0.02
+
+
+class Acceptor:
+    """Accepts connections from one listening socket, in the event loop."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        serve: Callable[[_socket.socket, str], None],
+        *,
+        per_turn: int,
+    ) -> None:
+        family, kind, proto = listener.family, listener.type, listener.proto
+        self._listener = _socket.socket(family, kind, proto, listener.detach())
+        self._listener.setblocking(False)
+        self._is_unix = family == socket.AF_UNIX
+        self._family = family
+        self._serve = serve
+        self._per_turn = per_turn
+        self._loop = gevent.get_hub().loop
+        self._watcher = self._loop.io(self._listener.fileno(), 1)
+        self._is_closed = False
+        self.resume()
+
+    def pause(self) -> None:
+        """Accept nothing until `resume`."""
+        self._watcher.stop()
+
+    def resume(self) -> None:
+        """Accept (again)."""
+        if not self._is_closed and not self._watcher.active:
+            self._watcher.start(self._on_ready)
+
+    def close(self) -> None:
+        """Close this process's hold on the listening socket."""
+        self._is_closed = True
+        self._watcher.stop()
+        self._watcher.close()
+        self._listener.close()
+
+    def _on_ready(self) -> None:
+        for _ in range(self._per_turn):
+            if not self._watcher.active:
+                return
+            try:
+                fd, address = self._listener._accept()  # type: ignore[attr-defined]
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in EXHAUSTED:
+                    self.pause()
+                    gevent.spawn_later(EXHAUSTED_PAUSE_S, self.resume)
+                return
+            sock = _socket.socket(self._family, socket.SOCK_STREAM, 0, fd)
+            sock.setblocking(False)
+            if not self._is_unix:
+                with contextlib.suppress(OSError):  # it may be gone already
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._serve(sock, "" if self._is_unix else address[0])
+
+
+class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
+    """See the module. Use it by `worker_class = "lb.worker.ProxyWorker"`."""
+
+    @staticmethod
+    def check_config(cfg: Any, log: Any) -> None:
+        """Refuse what this lane cannot do; called by gunicorn before it forks."""
+        if cfg.is_ssl:
+            log.error("the fast lane does not speak TLS: unset --certfile/--keyfile")
+            sys.exit(1)
+
+    def load_wsgi(self) -> None:
+        """Load nothing: this lane serves without the WSGI application."""
+
+    def init_process(self) -> None:
+        """Patch, then start; settings that do not hold stop the whole server."""
+        self.patch()
+        hub.reinit()
+        self._wake = Event()
+        Worker.init_process(self)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM: stop accepting, finish what runs."""
+        super().handle_exit(sig, frame)
+        self._wake.set()
+
+    def run(self) -> None:
+        """Serve until told to stop, then finish requests under way."""
+        process, transport = self._open()
+        self._lane = lane_for(process)
+        self._parsers = parsers_for(process.balancer.settings)
+        self._transport = transport
+        self._trusted = process.balancer.settings.trusted_proxies
+        alone = self.cfg.workers == 1
+        self._acceptors = [
+            Acceptor(s, self._serve, per_turn=ACCEPTS_ALONE if alone else 1)
+            for s in self.sockets
+        ]
+        while self.alive:
+            self.notify()
+            self._wake.wait(1.0)
+        self._drain()
+        process.stop()
+        transport.close()
+
+    def _open(self) -> tuple[ServingProcess, HubTransport]:
+        # Imported here, after gevent's patch: `requests` brings in `ssl`, which
+        # must not be loaded before.
+        from lb.arbiter import settings_in_force
+        from lb.process import ServingProcess
+
+        transport = HubTransport()
+        try:
+            settings = settings_in_force()
+            process = ServingProcess(settings, transport, self.log, threads=False)
+        except LbError as error:
+            self.log.error("%s", error)
+            # Worker.WORKER_BOOT_ERROR: the arbiter stops instead of forking anew.
+            sys.exit(3)
+        return process, transport
+
+    def _serve(self, sock: _socket.socket, ip: str) -> None:
+        lane = self._lane
+        peer = Peer(ip or "unix:", via=lane.via.encode("latin-1"))
+        parser = self._parsers[bool(ip) and is_trusted(ip, self._trusted)]
+        session = Session(lane, self._transport.adopt(sock), peer, parser)
+        gevent.spawn(self._run_session, session)
+        if len(lane.sessions) >= self.worker_connections:
+            for acceptor in self._acceptors:
+                acceptor.pause()
+
+    def _run_session(self, session: Session) -> None:
+        try:
+            session.run()
+        except Exception:  # one connection's fault must not reach the others
+            self.log.exception("a connection failed in an unexpected way")
+        if len(self._lane.sessions) == self.worker_connections - 1:
+            for acceptor in self._acceptors:
+                acceptor.resume()
+
+    def _drain(self) -> None:
+        """Close the listening sockets, and every session as it comes to rest."""
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._lane.stop()
+        deadline = time.monotonic() + self.cfg.graceful_timeout
+        while self._lane.sessions and time.monotonic() < deadline:
+            self.notify()
+            gevent.sleep(STOP_POLL_S)
+        if left := len(self._lane.sessions):
+            self.log.warning("graceful timeout: %d connections are cut", left)
+
+
+def lane_for(process: ServingProcess) -> Lane:
+    """What all sessions of this process share."""
+    balancer = process.balancer
+    settings = balancer.settings
+    return Lane(
+        engine=balancer.engine,
+        log=balancer.log,
+        via=settings.headers.via,
+        keepalive_s=settings.timeouts.keepalive,
+        request_head_s=settings.timeouts.request_head,
+        idle_s=settings.timeouts.idle,
+        head_bytes=settings.limits.head_bytes,
+        body_bytes=settings.limits.body_bytes,
+        keep_bytes=settings.retries.body_bytes,
+    )
+
+
+def parsers_for(settings: Settings) -> tuple[RequestParser, RequestParser]:
+    """The request parsers for peers that are not trusted, and for those that are."""
+    make = partial(
+        RequestParser,
+        limit_bytes=settings.limits.head_bytes,
+        underscores=settings.headers.underscores,
+    )
+    return make(trusts_peer=False), make(trusts_peer=True)
+
+
+def is_trusted(ip: str, networks: tuple[Any, ...]) -> bool:
+    """Whether `ip` is one of the trusted proxies."""
+    if not networks:
+        return False
+    address = ipaddress.ip_address(ip.partition("%")[0])
+    return any(address in network for network in networks)

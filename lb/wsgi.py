@@ -1,0 +1,143 @@
+"""The portable lane's door: the balancer as a Flask application.
+
+For any WSGI server: `gunicorn -k gevent|gthread|sync lb.wsgi:app`,
+`flask --app lb.wsgi run`, or Flask's test client. Every path and method ends in one
+view, which puts the request back into the bytes it came from, so that the same
+parser, engine and rules serve both lanes.
+
+What WSGI cannot do, and what happens instead (docs/design.md has the table): no
+Upgrade and no interim responses; the server answers `Expect: 100-continue` itself;
+repeated request fields arrive joined by commas; `Server` and `Date` are the
+server's own; a client that leaves is noticed at the next write.
+
+Importing starts nothing: the first request opens the balancer, or `start`, which
+the root gunicorn.conf.py calls in each worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response, request
+
+from lb import rendering
+from lb.errors import HttpError
+from lb.http1.forward import Peer
+from lb.http1.replies import reply
+from lb.http1.request import RequestParser
+from lb.proxy.accesslog import line
+from lb.proxy.exchange import Request
+from lb.proxy.upload import Upload
+
+if TYPE_CHECKING:
+    from lb.config import Settings
+    from lb.process import ServingProcess
+
+
+class Face(Flask):
+    """A Flask application whose every request is balanced."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        super().__init__("lb", static_folder=None)
+        self._settings = settings
+        self._starting = threading.Lock()
+        self._process: ServingProcess | None = None
+
+    def start(self) -> ServingProcess:
+        """The serving process behind this application, opened on the first call.
+
+        Raises:
+            ConfigError, StateFileError: it cannot be opened.
+        """
+        with self._starting:
+            if self._process is None:
+                from lb.arbiter import settings_in_force
+                from lb.process import ServingProcess
+                from lb.streams.blocking import BlockingTransport
+
+                self._settings = self._settings or settings_in_force()
+                log = logging.getLogger("gunicorn.error")
+                if not log.handlers:
+                    log = logging.getLogger("evenhand")
+                self._process = ServingProcess(
+                    self._settings, BlockingTransport(), log, threads=True
+                )
+                self._parser = RequestParser(
+                    limit_bytes=self._settings.limits.head_bytes,
+                    underscores="keep",  # the server has folded them already
+                )
+            return self._process
+
+    def stop(self) -> None:
+        """Close what `start` opened."""
+        with self._starting:
+            if self._process is not None:
+                self._process.stop()
+                self._process = None
+
+    def dispatch_request(self) -> Response:
+        """The one view: any method, any path."""
+        process = self._process or self.start()
+        try:
+            return self._balance(process, request.environ)
+        except HttpError as error:
+            return self._error(process, error)
+
+    def _balance(self, process: ServingProcess, environ: dict[str, Any]) -> Response:
+        begun = monotonic()
+        settings = process.balancer.settings
+        ip = environ.get("REMOTE_ADDR") or "unix:"
+        head = rendering.parse_environ(self._parser, environ)
+        peer = Peer(
+            ip,
+            proto=environ["wsgi.url_scheme"].encode(),
+            via=settings.headers.via.encode(),
+        )
+        exchanged = Request(head, peer.request_head(head))
+        if head.length:
+            exchanged.upload = Upload(
+                rendering.InputSource(environ["wsgi.input"], head.length),
+                length=head.length,
+                keep_bytes=settings.retries.body_bytes,
+                limit_bytes=settings.limits.body_bytes,
+            )
+        log = process.balancer.log
+
+        def record(status: int, sent: int, note: str = "") -> None:
+            if log is not None:
+                took_s = monotonic() - begun
+                text = line(
+                    exchanged, ip, status=status, sent_bytes=sent, took_s=took_s
+                )
+                log.write(f"{text} {note}".rstrip())
+
+        try:
+            answer = process.balancer.engine.exchange(exchanged)
+        except HttpError as error:
+            record(error.status, 0, f"{error.label} {error.detail}")
+            raise
+        body = rendering.BodyIterator(answer, settings.timeouts.idle, record)
+        response = Response(
+            body,
+            status=rendering.status_line(answer.head),
+            headers=rendering.header_pairs(answer.head, peer.via),
+            direct_passthrough=True,
+        )
+        response.call_on_close(body.close)
+        return response
+
+    def _error(self, process: ServingProcess, error: HttpError) -> Response:
+        via = process.balancer.settings.headers.via
+        status, fields, body = reply(error, via=via)
+        return Response(body, status=status, headers=fields)
+
+
+def create_app(settings: Settings | None = None) -> Face:
+    """A balancer as a WSGI application, with these settings or those in force."""
+    return Face(settings)
+
+
+app = create_app()

@@ -1,0 +1,69 @@
+"""`lb.toml` is the manual: every key is in it, with its true default."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from lb.config import Settings, load
+from lb.config.fields import meaning_of, unit_of
+from lb.config.settings import FIELDS
+
+MANUAL = Path(__file__).parents[2] / "lb.toml"
+SETTING = re.compile(r"^#(?=[a-z_]+ = )", re.MULTILINE)
+DEPENDS_ON_THE_MACHINE = {"workers"}
+
+
+def uncommented() -> str:
+    """The manual with every default switched on."""
+    return SETTING.sub("", MANUAL.read_text())
+
+
+def keys_in(table: dict[str, Any]) -> list[str]:
+    keys = []
+    for name, value in table.items():
+        inner = value if isinstance(value, dict) else None
+        keys += [f"{name}.{key}" for key in inner] if inner else [name]
+    return keys
+
+
+def test_every_key_is_in_the_manual_in_order() -> None:
+    """No key is forgotten, none is left over."""
+    assert keys_in(tomllib.loads(uncommented())) == list(FIELDS)
+
+
+def test_the_manual_shows_the_true_defaults(tmp_path: Path) -> None:
+    """Switched on, the commented lines change nothing."""
+    (tmp_path / "lb.toml").write_text(uncommented())
+    shown = load({}, tmp_path).model_dump(exclude=DEPENDS_ON_THE_MACHINE)
+    assert shown == Settings().model_dump(exclude=DEPENDS_ON_THE_MACHINE)
+
+
+def test_the_manual_as_it_stands_is_the_demo() -> None:
+    """Only the two demo backends are active; the third is one # away."""
+    assert keys_in(tomllib.loads(MANUAL.read_text())) == [
+        "backends", "balance", "health", "timeouts", "limits", "retries", "pool",
+        "headers", "log", "state", "admin", "demo",
+    ]  # fmt: skip
+    settings = load({}, MANUAL.parent)
+    assert [b.name for b in settings.backends] == ["127.0.0.1:9001", "127.0.0.1:9002"]
+    joined = MANUAL.read_text().replace('# "127.0.0.1:9003"', '"127.0.0.1:9003"')
+    assert "127.0.0.1:9003" in tomllib.loads(joined)["backends"]
+
+
+def test_every_meaning_names_its_unit() -> None:
+    """A number of seconds or bytes says so in its first words."""
+    names = {"s": "seconds", "bytes": "bytes"}
+    for field in FIELDS.values():
+        assert meaning_of(field).startswith(names.get(unit_of(field), ""))
+
+
+def test_every_key_of_the_manual_is_explained() -> None:
+    """Each setting's line follows a comment."""
+    lines = MANUAL.read_text().splitlines()
+    for above, line in pairwise(lines):
+        if SETTING.match(line):
+            assert above.startswith("# "), line

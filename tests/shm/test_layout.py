@@ -1,0 +1,156 @@
+"""The byte format: the essay's tables are what the code does, and nothing overlaps."""
+
+from __future__ import annotations
+
+import re
+import sys
+from enum import IntEnum
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lb.errors import StateFileError
+from lb.shm import layout
+from lb.shm.layout import (
+    Counter,
+    Geometry,
+    Head,
+    Probe,
+    Row,
+    SlotCell,
+    read_geometry,
+    write_header,
+)
+
+LINE = re.compile(r"^ +(\d+) +(\S+) (creator|builder|leader|owner) +([A-Z_]+)", re.M)
+TABLES = {"HEADER": Head, "ROW": Row, "PROBE": Probe, "SLOT": SlotCell}
+
+
+def table(title: str) -> dict[str, tuple[int, str]]:
+    """A table of the essay: name to offset and width."""
+    assert layout.__doc__
+    start = layout.__doc__.index(f"\n{title}")
+    lines = layout.__doc__[start + 1 :].split("\n\n", 1)[0]
+    return {name: (int(at), cells) for at, cells, _, name in LINE.findall(lines)}
+
+
+def header(geometry: Geometry) -> bytearray:
+    data = bytearray(layout.HEADER_CELLS * 8)
+    with memoryview(data) as view, view.cast("Q") as cells:
+        write_header(cells, geometry, now_us=1, pid=2)
+    return data
+
+
+@pytest.mark.parametrize("title", TABLES)
+def test_the_essays_tables_are_the_codes(title: str) -> None:
+    """Each cell has the offset that the essay says, and no cell is missing there."""
+    names: type[IntEnum] = TABLES[title]
+    written = {name: at for name, (at, _) in table(title).items()}
+    assert written == {member.name: member.value for member in names}
+
+
+@pytest.mark.parametrize("title", ["HEADER", "ROW", "PROBE"])
+def test_no_two_fields_of_a_table_overlap(title: str) -> None:
+    """Each field ends before the next begins, within the area's stride."""
+    room = {"HEADER": layout.HEADER_CELLS, "ROW": layout.ROW_CELLS, "PROBE": 12}
+    fields = sorted((at, int(cells)) for at, cells in table(title).values())
+    ends = [at + cells for at, cells in fields]
+    starts = [at for at, _ in fields[1:]] + [room[title]]
+    assert all(end <= start for end, start in zip(ends, starts, strict=True))
+
+
+def test_widths_of_the_essay_are_the_codes() -> None:
+    """Text fields and the ring are as wide as the essay says."""
+    row, probe = table("ROW"), table("PROBE")
+    assert row["NAME"][1] == str(layout.NAME_CELLS)
+    assert row["ADDRESS"][1] == str(layout.ADDRESS_CELLS)
+    assert row["REASON"][1] == str(layout.REASON_CELLS)
+    assert row["RING"][1] == str(layout.RING_SIZE * layout.PROBE_CELLS)
+    assert probe["DETAIL"][1] == str(layout.DETAIL_CELLS)
+
+
+@pytest.mark.parametrize(
+    ("backends", "rows"),
+    [(0, 64), (1, 64), (32, 64), (33, 128), (1000, 2048), (2048, 4096), (4096, 4096)],
+)
+def test_a_new_file_has_room_to_double(backends: int, rows: int) -> None:
+    """Rows are a power of two, at least 64, and at most 4096."""
+    assert Geometry.for_backends(backends).rows == rows
+
+
+def test_too_many_backends_are_refused() -> None:
+    """The limit is named."""
+    with pytest.raises(StateFileError, match="at most 4096"):
+        Geometry.for_backends(4097)
+
+
+def test_a_small_set_up_has_a_small_file() -> None:
+    """Two backends and 64 slots take a third of a megabyte."""
+    assert Geometry.for_backends(2).file_bytes < 350_000
+
+
+@given(st.integers(1, 200), st.integers(1, 70))
+def test_every_counter_has_a_cell_of_its_own(rows: int, slots: int) -> None:
+    """Counters of the first and last rows and slots neither meet nor leave the file."""
+    geometry = Geometry(rows=rows, slots=slots)
+    corners = {(s, r) for s in (0, slots - 1) for r in (0, rows - 1)}
+    cells = [geometry.counter(s, r, kind) for s, r in corners for kind in Counter]
+    assert len(set(cells)) == len(cells)
+    assert min(cells) >= geometry.slot(0) + layout.SLOT_HEAD_CELLS
+    assert max(cells) < geometry.file_bytes // 8
+
+
+@given(st.integers(1, 4096), st.integers(1, 256))
+def test_a_header_tells_its_geometry(rows: int, slots: int) -> None:
+    """What was written is what is read."""
+    geometry = Geometry(rows=rows, slots=slots)
+    assert read_geometry(bytes(header(geometry)), geometry.file_bytes) == geometry
+
+
+@given(st.integers(0, 13 * 8 + 7), st.integers(1, 255))
+def test_any_flipped_byte_of_the_header_is_noticed(at: int, flip: int) -> None:
+    """No damage of the fixed cells passes for a valid file."""
+    geometry = Geometry(rows=64, slots=64)
+    data = header(geometry)
+    data[at] ^= flip
+    with pytest.raises(StateFileError):
+        read_geometry(bytes(data), geometry.file_bytes)
+
+
+@pytest.mark.parametrize(
+    ("cell", "value", "message"),
+    [
+        (Head.MAGIC, 7, "not a state file"),
+        (Head.BYTE_ORDER, 0x0807060504030201, "byte order"),
+        (Head.MAJOR, 2, "version 2, this is 1"),
+        (Head.ROWS, 65, "damaged"),
+    ],
+)
+def test_the_reason_of_a_refusal_is_named(cell: int, value: int, message: str) -> None:
+    """A person learns which condition does not hold."""
+    geometry = Geometry(rows=64, slots=64)
+    data = header(geometry)
+    data[cell * 8 : cell * 8 + 8] = value.to_bytes(8, sys.byteorder)
+    with pytest.raises(StateFileError, match=message):
+        read_geometry(bytes(data), geometry.file_bytes)
+
+
+def test_areas_that_do_not_fit_are_refused_even_with_a_right_checksum() -> None:
+    """A checksum is no proof of sense."""
+    bad = Geometry(rows=64, slots=64, slot_cells=10)
+    with pytest.raises(StateFileError, match="do not fit"):
+        read_geometry(bytes(header(bad)), bad.file_bytes)
+
+
+def test_a_file_of_another_size_is_refused() -> None:
+    """Both sizes are named."""
+    geometry = Geometry(rows=64, slots=64)
+    with pytest.raises(StateFileError, match=r"has 4096 bytes where"):
+        read_geometry(bytes(header(geometry)), 4096)
+
+
+def test_a_later_minor_version_with_longer_strides_is_read() -> None:
+    """Growth at the end of rows and slots does not need a new major version."""
+    geometry = Geometry(rows=64, slots=4, row_cells=300, slot_cells=400)
+    assert read_geometry(bytes(header(geometry)), geometry.file_bytes) == geometry

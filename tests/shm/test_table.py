@@ -1,0 +1,154 @@
+"""The backends' rows: what was written is read, and who stays keeps its place."""
+
+from __future__ import annotations
+
+import string
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lb.errors import StateFileError
+from lb.model import Address, Backend, Wish
+from lb.shm.layout import Counter, Geometry, Head, Row, SlotCell
+from lb.shm.table import (
+    MAX_WEIGHT,
+    check_backends,
+    identity,
+    is_same,
+    read_row,
+    read_rows,
+    write_rows,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+GEOMETRY = Geometry(rows=8, slots=2)
+HOSTS = st.text(string.ascii_lowercase + "0123456789.-", min_size=1, max_size=253)
+ADDRESSES = st.one_of(
+    st.builds(Address, host=HOSTS, port=st.integers(1, 65535)),
+    st.builds(Address, host=st.just("::1"), port=st.integers(1, 65535)),
+    st.builds(
+        lambda tail: Address(path="/" + tail),
+        st.text(string.ascii_letters + "/._-", min_size=1, max_size=107),
+    ),
+)
+NAMES = st.text(min_size=1, max_size=40).filter(
+    lambda text: "\x00" not in text and len(text.encode("utf-8", "replace")) <= 128
+)
+BACKENDS = st.builds(
+    Backend,
+    name=NAMES.filter(lambda t: t.isprintable()),
+    address=ADDRESSES,
+    weight=st.integers(0, MAX_WEIGHT),
+)
+SETS = st.lists(BACKENDS, max_size=8, unique_by=identity)
+
+
+@pytest.fixture
+def cells() -> Iterator[memoryview]:
+    with memory() as made:
+        yield made
+
+
+def memory() -> memoryview:
+    return memoryview(bytearray(GEOMETRY.file_bytes)).cast("Q")
+
+
+def have(cells: memoryview) -> dict[int, Backend]:
+    return {row.id: row.backend for row in read_rows(cells, GEOMETRY)}
+
+
+@given(SETS)
+def test_backends_are_read_as_they_were_written(backends: list[Backend]) -> None:
+    """Names, addresses of all kinds and weights survive."""
+    cells = memory()
+    check_backends(backends)
+    write_rows(cells, GEOMETRY, backends)
+    rows = list(read_rows(cells, GEOMETRY))
+    assert [row.backend for row in rows] == backends
+    assert is_same(rows, list(reversed(backends)))
+
+
+@given(st.lists(SETS, min_size=2, max_size=6))
+def test_over_changes_ids_are_stable_and_never_given_twice(
+    history: list[list[Backend]],
+) -> None:
+    """A backend that stays keeps row and id; a new one gets an id never seen."""
+    cells = memory()
+    known: dict[int, tuple[str, Address]] = {}
+    before: dict[tuple[str, Address], tuple[int, int]] = {}
+    for backends in history:
+        generation = cells[Head.TABLE_GENERATION]
+        write_rows(cells, GEOMETRY, backends)
+        rows = list(read_rows(cells, GEOMETRY))
+        assert is_same(rows, backends)
+        assert cells[Head.TABLE_GENERATION] == generation + 1
+        for row in rows:
+            who = identity(row.backend)
+            assert known.setdefault(row.id, who) == who
+            assert before.get(who, (row.row, row.id)) == (row.row, row.id)
+        before = {identity(row.backend): (row.row, row.id) for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("backends", "message"),
+    [
+        ([Backend("x" * 129, Address("h", 1))], "name has 129 bytes"),
+        ([Backend("x", Address(path="/" + "y" * 300))], "address has 306 bytes"),
+        ([Backend("x", Address("h", 1), weight=-1)], "weight -1"),
+        ([Backend("x", Address("h", 1))] * 2, "same name and address"),
+    ],
+)
+def test_what_has_no_room_is_refused(backends: Sequence[Backend], message: str) -> None:
+    """Nothing is cut silently."""
+    with pytest.raises(StateFileError, match=message):
+        check_backends(backends)
+
+
+def test_more_backends_than_rows_change_nothing(cells: memoryview) -> None:
+    """The message says what to do, and the rows are as before."""
+    write_rows(cells, GEOMETRY, [Backend("a", Address("h", 1))])
+    before = have(cells)
+    many = [Backend(f"b{n}", Address("h", n)) for n in range(1, 10)]
+    with pytest.raises(StateFileError, match="room for 8 backends, not for 9"):
+        write_rows(cells, GEOMETRY, many)
+    assert have(cells) == before
+
+
+def test_a_new_weight_leaves_row_and_id(cells: memoryview) -> None:
+    """The weight is not part of what a backend is."""
+    write_rows(cells, GEOMETRY, [Backend("a", Address("h", 1), weight=1)])
+    write_rows(cells, GEOMETRY, [Backend("a", Address("h", 1), weight=7)])
+    assert have(cells) == {1: Backend("a", Address("h", 1), weight=7)}
+
+
+def test_a_new_tenant_starts_ready_and_its_totals_from_zero(cells: memoryview) -> None:
+    """Wishes and counts of the backend that was there before are not inherited."""
+    write_rows(cells, GEOMETRY, [Backend("a", Address("h", 1))])
+    at = GEOMETRY.row(0)
+    cells[at + Row.WISH] = Wish.MAINT
+    cells[GEOMETRY.slot(1) + SlotCell.STATE] = 1
+    cells[GEOMETRY.counter(1, 0, Counter.REQUESTS)] = 41
+    write_rows(cells, GEOMETRY, [Backend("b", Address("h", 1))])
+    row = read_row(cells, GEOMETRY, 0)
+    assert row is not None
+    assert (row.backend.name, row.wish, row.id) == ("b", Wish.READY, 2)
+    assert cells[at + Row.REQUESTS_BASE] == 41
+
+
+def test_a_row_half_written_is_an_empty_row(cells: memoryview) -> None:
+    """A builder that dies before the id's store leaves no backend."""
+    write_rows(cells, GEOMETRY, [Backend("a", Address("h", 1))])
+    cells[GEOMETRY.row(0) + Row.ID] = 0
+    assert have(cells) == {}
+
+
+def test_a_damaged_address_is_an_error_not_a_guess(cells: memoryview) -> None:
+    """A row that cannot be says which it is."""
+    write_rows(cells, GEOMETRY, [Backend("a", Address("h", 1))])
+    cells[GEOMETRY.row(0) + Row.ADDRESS_BYTES] = 1
+    with pytest.raises(StateFileError, match="row 0 has address 'h'"):
+        have(cells)
