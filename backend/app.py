@@ -71,7 +71,12 @@ def _add_answers(app: Flask, text: str) -> None:
 
     @app.get("/")
     def home() -> Response:
-        return _plain(f"{text}\n")
+        answer = _plain(f"{text}\n")
+        # A page that needs nothing, not even an icon: Chromium then does not ask
+        # for /favicon.ico beside the first page, which would take a turn of the
+        # rotation and show the same backend twice.
+        answer.headers["Content-Security-Policy"] = "default-src 'none'"
+        return answer
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -93,8 +98,8 @@ def _add_answers(app: Flask, text: str) -> None:
 
     @app.get("/favicon.ico")
     def favicon() -> Response:
-        # A browser asks for it beside each page until it may cache it: with two
-        # backends in turn, every page would then come from the same one.
+        # Browsers that ask for it all the same may cache it: with two backends in
+        # turn, every page would otherwise come from the same one.
         answer = Response(content.icon(), mimetype="image/x-icon")
         answer.headers["Cache-Control"] = "public, max-age=86400"
         return answer

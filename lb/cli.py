@@ -237,5 +237,7 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     for row in rows:
         table.add_row(*(Text(cell, style=colours.get(cell, "")) for cell in row))
     console = Console()
-    # Piped into another program, lines are not folded at 80 columns.
-    console.print(table, width=None if console.is_terminal else 400)
+    if not console.is_terminal:
+        # Piped into another program, lines are not folded at 80 columns.
+        console = Console(width=400)
+    console.print(table)

@@ -64,7 +64,7 @@ class Settings(Section):
     """The settings in force; see `lb.toml` for the manual."""
 
     backends: Backends = setting(
-        parse_backends("127.0.0.1:9001,127.0.0.1:9002"),
+        parse_backends("backend1=127.0.0.1:9001,backend2=127.0.0.1:9002"),
         "the servers that requests go to",
         "All must answer alike: any may get any request.",
         allowed=ALLOWED,

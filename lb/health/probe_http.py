@@ -62,7 +62,7 @@ def _ask(sock: _Timed, address: Address, settings: HealthSettings) -> tuple[str,
         session.mount("http://", _Adapter(sock))
         with session.get(
             _url(address, settings.path),
-            headers=_headers(settings),
+            headers=_headers(address, settings),
             timeout=settings.timeout,
             allow_redirects=False,
             stream=True,
@@ -79,14 +79,15 @@ def _url(address: Address, path: str) -> str:
     return f"http://{'localhost' if address.path else address}{path}"
 
 
-def _headers(settings: HealthSettings) -> dict[str, str]:
-    headers = {
+def _headers(address: Address, settings: HealthSettings) -> dict[str, str]:
+    own = "localhost" if address.path else str(address)
+    return {
+        "Host": settings.host or own,
         "User-Agent": USER_AGENT,
         "Accept": "*/*",
         "Accept-Encoding": "identity",
         "Connection": "close",
     }
-    return headers | ({"Host": settings.host} if settings.host else {})
 
 
 def _has_text(response: requests.Response, text: bytes) -> bool:

@@ -26,9 +26,9 @@ class Transition:
 
 
 class HealthState:
-    """One backend's verdict and the probes that speak against it."""
+    """One backend's verdict, and the row of probes that speaks against it."""
 
-    __slots__ = ("_against", "_fall", "_rise", "verdict")
+    __slots__ = ("_against", "_fall", "_last", "_rise", "verdict")
 
     def __init__(
         self, verdict: Verdict = Verdict.UNKNOWN, *, rise: int, fall: int
@@ -37,6 +37,7 @@ class HealthState:
         self._rise = rise
         self._fall = fall
         self._against = 0
+        self._last = verdict
 
     def __repr__(self) -> str:
         return f"<HealthState {self.verdict.name}, {self._against} against>"
@@ -49,8 +50,10 @@ class HealthState:
     def record(self, ok: bool) -> Transition | None:
         """Take in one probe's result; the transition, if the verdict changed."""
         says = Verdict.UP if ok else Verdict.DOWN
-        if says is self.verdict:
+        if says is not self._last:
             self._against = 0
+            self._last = says
+        if says is self.verdict:
             return None
         self._against += 1
         if self._against < self._needed(says):

@@ -8,6 +8,7 @@ name instead, which is `lb.shm.publish`'s business, and `is_current` tells.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import mmap
 import os
@@ -175,8 +176,12 @@ class SharedFile:
         """Give up the mapping and all locks; `cells` cannot be used any more."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
+            # By hand: the map has a duplicate of `fd`, which would keep them.
+            self.locks.free_all()
             self.cells.release()
-            self._map.close()
+            # Somebody kept a slice of `cells`: the map goes when that does.
+            with contextlib.suppress(BufferError):
+                self._map.close()
             os.close(fd)
 
     def is_current(self) -> bool:

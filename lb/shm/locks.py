@@ -67,6 +67,11 @@ class ByteLocks:
                 self._held.discard(byte)
                 self._set(byte, fcntl.F_UNLCK)
 
+    def free_all(self) -> None:
+        """Unlock whatever we hold."""
+        for byte in list(self._held):
+            self.free(byte)
+
     def is_ours(self, byte: int) -> bool:
         """Whether this very open of the file holds the byte."""
         return byte in self._held

@@ -75,7 +75,8 @@ def _wish(cell: int) -> Wish:
 def read_rows(cells: Cells, geometry: Geometry) -> Iterator[TableRow]:
     """The rows in use, by index."""
     ids = cells[geometry.row(0) + Row.ID : geometry.slots_at : geometry.row_cells]
-    for row, row_id in enumerate(ids):
+    # A list, not the view: a view that a caller keeps would keep the file mapped.
+    for row, row_id in enumerate(ids.tolist()):
         found = read_row(cells, geometry, row) if row_id else None
         if found is not None:
             yield found

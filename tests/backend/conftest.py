@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from tests.backend.running import RunningBackend, free_port
+from tests.backend.running import RunningBackend
+from tests.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,53 +5,40 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
 
+from tests.processes import ROOT, group_members
+from tests.waiting import DEADLINE_S, wait_for
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_S = 10.0
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    """Return when `condition()` is true; fail the test after `DEADLINE_S`."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {DEADLINE_S:g} s for {what}"
-        time.sleep(0.02)
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    from pathlib import Path
 
 
 class RunningBackend:
     """The process, working in `folder`, leading a process group of its own."""
 
     def __init__(
-        self, folder: Path, port: int, *options: str, env: dict[str, str]
+        self,
+        folder: Path,
+        port: int,
+        *options: str,
+        text: str = "Demo",
+        env: dict[str, str] | None = None,
     ) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self._output = folder / f"backend-{port}-{time.monotonic_ns()}.log"
-        command = [sys.executable, "-m", "backend", str(port), "Demo", *options]
+        command = [sys.executable, "-m", "backend", str(port), text, *options]
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env=os.environ | {"PYTHONPATH": str(ROOT)} | env,
+                env=os.environ | {"PYTHONPATH": str(ROOT)} | (env or {}),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -78,15 +65,7 @@ class RunningBackend:
 
     def living(self) -> list[int]:
         """The processes of its group, without those that only await their parent."""
-        found = []
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
-            except OSError:  # it ended while we looked
-                continue
-            if int(group) == self.process.pid and state != "Z":
-                found.append(int(stat.parent.name))
-        return found
+        return group_members(self.process.pid)
 
     def end(self) -> None:
         """Kill whatever is left of it."""

@@ -178,6 +178,14 @@ def test_echo_is_not_every_path_that_begins_like_it(client: FlaskClient) -> None
     assert client.get("/echoes").status_code == 404
 
 
+def test_the_page_needs_nothing_so_a_browser_asks_for_nothing_else(
+    client: FlaskClient,
+) -> None:
+    """Else Chromium's request for an icon takes the next backend's turn."""
+    policy = client.get("/").headers["Content-Security-Policy"]
+    assert policy == "default-src 'none'"
+
+
 def test_the_icon_is_valid_and_may_be_cached(client: FlaskClient) -> None:
     """Else a browser's second request takes every other turn of a round robin."""
     answer = client.get("/favicon.ico")

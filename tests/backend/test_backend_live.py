@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from backend.content import pieces
-from tests.backend.running import DEADLINE_S, wait_for
+from tests.waiting import DEADLINE_S, wait_for
 
 if TYPE_CHECKING:
     from tests.backend.conftest import StartBackend

@@ -105,7 +105,7 @@ def test_backends_may_have_names_and_weights(tmp_path: Path) -> None:
 def test_defaults_are_the_contract(tmp_path: Path) -> None:
     """Without file and environment, the documented values are in force."""
     settings = load({}, tmp_path)
-    assert [b.name for b in settings.backends] == ["127.0.0.1:9001", "127.0.0.1:9002"]
+    assert [b.name for b in settings.backends] == ["backend1", "backend2"]
     assert settings.bind == "0.0.0.0:8080"
     assert settings.workers == len(os.sched_getaffinity(0))
     assert settings.balance.policy == "round_robin"

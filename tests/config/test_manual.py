@@ -49,9 +49,9 @@ def test_the_manual_as_it_stands_is_the_demo() -> None:
         "headers", "log", "state", "admin", "demo",
     ]  # fmt: skip
     settings = load({}, MANUAL.parent)
-    assert [b.name for b in settings.backends] == ["127.0.0.1:9001", "127.0.0.1:9002"]
-    joined = MANUAL.read_text().replace('# "127.0.0.1:9003"', '"127.0.0.1:9003"')
-    assert "127.0.0.1:9003" in tomllib.loads(joined)["backends"]
+    assert [b.name for b in settings.backends] == ["backend1", "backend2"]
+    joined = MANUAL.read_text().replace('# "backend3', '"backend3')
+    assert "backend3=127.0.0.1:9003" in tomllib.loads(joined)["backends"]
 
 
 def test_every_meaning_names_its_unit() -> None:

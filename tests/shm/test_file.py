@@ -60,3 +60,15 @@ def test_a_file_that_was_removed_is_not_current(path: Path, file: SharedFile) ->
     """Nobody can come to it any more."""
     path.unlink()
     assert not file.is_current()
+
+
+def test_a_slice_that_is_kept_does_not_keep_the_locks(
+    path: Path, file: SharedFile
+) -> None:
+    """Such as one in the traceback of an error that was logged."""
+    other = SharedFile.open(path)
+    assert other.take_slot().index == 0
+    kept = other.cells[:4]
+    other.close()
+    assert file.take_slot().index == 0
+    kept.release()

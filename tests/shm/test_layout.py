@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -22,6 +22,9 @@ from lb.shm.layout import (
     read_geometry,
     write_header,
 )
+
+if TYPE_CHECKING:
+    from enum import IntEnum
 
 LINE = re.compile(r"^ +(\d+) +(\S+) (creator|builder|leader|owner) +([A-Z_]+)", re.M)
 TABLES = {"HEADER": Head, "ROW": Row, "PROBE": Probe, "SLOT": SlotCell}

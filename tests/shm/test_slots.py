@@ -77,7 +77,7 @@ def test_when_all_slots_are_taken_it_says_so(tmp_path: Path) -> None:
     publish(tmp_path / "state", backends(9001), slots=2)
     with SharedFile.open(tmp_path / "state") as file:
         assert [file.take_slot().index for _ in range(2)] == [0, 1]
-        with pytest.raises(StateFileError, match="all 2 slots .* fewer workers"):
+        with pytest.raises(StateFileError, match=r"all 2 slots .* fewer workers"):
             file.take_slot()
 
 

@@ -44,7 +44,7 @@ BACKENDS = st.builds(
     address=ADDRESSES,
     weight=st.integers(0, MAX_WEIGHT),
 )
-SETS = st.lists(BACKENDS, max_size=8, unique_by=identity)
+SETS = st.lists(BACKENDS, max_size=6, unique_by=identity)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_backends_are_read_as_they_were_written(backends: list[Backend]) -> None
     assert is_same(rows, list(reversed(backends)))
 
 
-@given(st.lists(SETS, min_size=2, max_size=6))
+@given(st.lists(SETS, min_size=2, max_size=4))
 def test_over_changes_ids_are_stable_and_never_given_twice(
     history: list[list[Backend]],
 ) -> None:

@@ -61,7 +61,7 @@ while True:
 
 def test_a_record_is_read_whole(path: Path, file: SharedFile) -> None:
     """Verdict, time, reason and each probe always belong together."""
-    seen = set()
+    seen: set[int] = set()
     with Child(HAMMER_RECORD, path) as child:
         child.line()
         deadline = time.monotonic() + READ_FOR_S
@@ -87,7 +87,7 @@ def test_a_cell_is_read_whole(path: Path, file: SharedFile) -> None:
         at = int(child.line())
         cells = file.cells
         deadline = time.monotonic() + READ_FOR_S
-        seen = set()
+        seen: set[int] = set()
         while time.monotonic() < deadline:
             seen.update(cells[at] for _ in range(1000))
     assert seen == {0x1111111111111111, 0x7777777777777777}
@@ -97,7 +97,7 @@ def test_a_row_that_changes_hands_is_read_whole(tmp_path: Path) -> None:
     """A name never stands beside another backend's address."""
     path = tmp_path / "state"
     publish(path, backends(1111))
-    seen = set()
+    seen: set[int] = set()
     with SharedFile.open(path) as file, Child(HAMMER_TABLE, path) as child:
         child.line()
         deadline = time.monotonic() + READ_FOR_S
