@@ -136,9 +136,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
         """Serve until told to stop, then finish requests under way."""
         process, transport = self._open()
         self._lane = lane_for(process)
-        self._parsers = parsers_for(process.balancer.settings)
         self._transport = transport
-        self._trusted = process.balancer.settings.trusted_proxies
         alone = self.cfg.workers == 1
         self._acceptors = [
             Acceptor(s, self._serve, per_turn=ACCEPTS_ALONE if alone else 1)
@@ -169,9 +167,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
 
     def _serve(self, sock: _socket.socket, ip: str) -> None:
         lane = self._lane
-        peer = Peer(ip or "unix:", via=lane.via.encode("latin-1"))
-        parser = self._parsers[bool(ip) and is_trusted(ip, self._trusted)]
-        session = Session(lane, self._transport.adopt(sock), peer, parser)
+        session = Session(lane, self._transport.adopt(sock), ip)
         gevent.spawn(self._run_session, session)
         if len(lane.sessions) >= self.worker_connections:
             for acceptor in self._acceptors:
@@ -207,28 +203,38 @@ def lane_for(process: ServingProcess) -> Lane:
         engine=balancer.engine,
         log=balancer.log,
         via=settings.headers.via,
+        welcome=welcome_for(settings),
+        takes_proxy_header=settings.proxy_protocol,
         keepalive_s=settings.timeouts.keepalive,
         request_head_s=settings.timeouts.request_head,
         idle_s=settings.timeouts.idle,
         head_bytes=settings.limits.head_bytes,
         body_bytes=settings.limits.body_bytes,
         keep_bytes=settings.retries.body_bytes,
+        spawn=gevent.spawn,
     )
 
 
-def parsers_for(settings: Settings) -> tuple[RequestParser, RequestParser]:
-    """The request parsers for peers that are not trusted, and for those that are."""
+def welcome_for(settings: Settings) -> Callable[[str], tuple[Peer, RequestParser]]:
+    """From a client's address to its name upstream and the parser with its rules."""
     make = partial(
         RequestParser,
         limit_bytes=settings.limits.head_bytes,
         underscores=settings.headers.underscores,
     )
-    return make(trusts_peer=False), make(trusts_peer=True)
+    parsers = make(trusts_peer=False), make(trusts_peer=True)
+    via = settings.headers.via.encode("latin-1")
+    trusted = settings.trusted_proxies
+
+    def welcome(ip: str) -> tuple[Peer, RequestParser]:
+        return Peer(ip or "unix:", via=via), parsers[is_trusted(ip, trusted)]
+
+    return welcome
 
 
 def is_trusted(ip: str, networks: tuple[Any, ...]) -> bool:
     """Whether `ip` is one of the trusted proxies."""
-    if not networks:
+    if not networks or not ip:
         return False
     address = ipaddress.ip_address(ip.partition("%")[0])
     return any(address in network for network in networks)

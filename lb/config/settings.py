@@ -87,6 +87,12 @@ class Settings(Section):
         "Whoever is in here can claim any client address.",
         allowed="IP addresses and networks such as 10.0.0.0/8, with commas between",
     )
+    proxy_protocol: bool = setting(
+        False,
+        "whether each connection begins with a PROXY protocol header (v1 or v2)",
+        "Whoever can connect can then claim any client address; others are refused.",
+        allowed="true or false",
+    )
     balance: Balance = Balance()
     health: Health = Health()
     timeouts: Timeouts = Timeouts()

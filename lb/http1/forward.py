@@ -38,28 +38,30 @@ class Peer:
 
     def request_head(self, head: RequestHead) -> bytes:
         """The whole head to send upstream for `head`, with its empty line."""
-        if head.forwarded_for or head.forwarded_proto or head.forwarded_host:
-            lines = self._lines_behind_proxy(head)
-        else:
-            lines = self._lines[head.minor > 0]
-        host = head.forwarded_host or head.host
+        method, target, fields = head.method, head.target, head.fields
+        if head.is_unusual:
+            end = self._unusual_end(head)
+            return b"%b %b HTTP/1.1%b%b\r\n\r\n" % (method, target, fields, end)
         return b"%b %b HTTP/1.1%b%b\r\nX-Forwarded-Host: %b\r\n\r\n" % (
-            head.method,
-            head.target,
-            head.fields,
-            lines,
-            host,
+            method,
+            target,
+            fields,
+            self._lines[head.minor > 0],
+            head.host,
         )
 
-    def _lines_behind_proxy(self, head: RequestHead) -> bytes:
-        """The same lines where a trusted proxy already wrote some of them."""
-        return b"\r\nX-Forwarded-For: %b%b\r\nX-Forwarded-Proto: %b\r\nVia: 1.%d %b" % (
+    def _unusual_end(self, head: RequestHead) -> bytes:
+        """The same lines where a trusted proxy wrote some of them, or without Host."""
+        end = b"\r\nX-Forwarded-For: %b%b\r\nX-Forwarded-Proto: %b\r\nVia: 1.%d %b" % (
             head.forwarded_for,
             self.ip,
             head.forwarded_proto or self.proto,
             head.minor,
             self.via,
         )
+        if host := head.forwarded_host or head.host:
+            end += b"\r\nX-Forwarded-Host: " + host
+        return end
 
 
 CLOSE: Final = b"\r\nConnection: close"

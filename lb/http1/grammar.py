@@ -18,6 +18,12 @@ TOKEN: Final = frozenset(
 )
 """The bytes of a `token` (RFC 9110 section 5.6.2)."""
 
+MAX_LEARNED: Final = 2048
+"""Spellings of field names that a parser remembers the rule of."""
+
+MAX_LEARNED_NAME: Final = 64
+"""Bytes of a name to remember; with `MAX_LEARNED` it bounds them to 0.6 MB."""
+
 IDEMPOTENT: Final = frozenset(
     (b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE")
 )

@@ -16,6 +16,7 @@ read a head in another way (request smuggling):
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from gunicorn_h1c._parser import (
@@ -25,7 +26,14 @@ from gunicorn_h1c._parser import (
 from gunicorn_h1c._parser_fast import IncompleteError, parse_request
 
 from lb.errors import RequestError
-from lb.http1.grammar import CHUNKED, HOP_BY_HOP, list_members, parse_length
+from lb.http1.grammar import (
+    CHUNKED,
+    HOP_BY_HOP,
+    MAX_LEARNED,
+    MAX_LEARNED_NAME,
+    list_members,
+    parse_length,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,13 +41,18 @@ if TYPE_CHECKING:
 MAX_FIELDS: Final = 256
 """Fields in one head: picohttpparser's table in gunicorn_h1c holds no more."""
 
-MAX_LEARNED: Final = 2048
-"""Spellings of field names remembered; about 0.3 MB at the most."""
-
 _REFUSED_METHODS: Final = frozenset((b"CONNECT", b"TRACE"))
 """A reverse proxy opens no tunnels to anywhere and echoes no credentials."""
 
-_HOST_FORBIDDEN: Final = frozenset(b' \t/?#@\\"<>^`{|}%')
+_is_host: Final = re.compile(
+    rb"(?:[A-Za-z0-9._~!$&'()*+;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?"
+).fullmatch
+"""A host and port of RFC 9110 section 7.2, without `%` and `,`: no name has them.
+
+A host is written into `X-Forwarded-Host` and into a backend's own links.
+"""
+
+_is_version: Final = re.compile(rb"HTTP/[0-9](?:\.[0-9])?").fullmatch
 
 SPECIAL: Final = b""
 """A rule that is not a prefix: the field is looked at, one by one."""
@@ -53,12 +66,14 @@ class RequestHead:
     """
 
     __slots__ = (
+        "closes",
         "expects_continue",
         "fields",
         "forwarded_for",
         "forwarded_host",
         "forwarded_proto",
         "host",
+        "is_unusual",
         "keep_alive",
         "length",
         "method",
@@ -78,9 +93,12 @@ class RequestHead:
         self.host: bytes = b""
         self.length = 0
         self.keep_alive = minor >= 1
+        self.closes = False
         self.expects_continue = False
         self.upgrade = b""
         self.nominated: list[bytes] = []
+        self.is_unusual = False
+        """Whether the forwarding fields must be made for this request alone."""
         self.forwarded_for = b""
         self.forwarded_proto = b""
         self.forwarded_host = b""
@@ -158,6 +176,7 @@ class RequestParser:
         names, head.nominated = [*head.nominated, b"connection"], []
         left = [p for p in pairs if p[0].lower() not in names]
         head.length = 0
+        head.forwarded_for = b""
         return self._keep(tuple(left), head)
 
     def _learn(self, name: bytes) -> bytes:
@@ -165,7 +184,8 @@ class RequestParser:
         lowered = name.lower()
         if not name:
             raise RequestError("a header line is folded")
-        if lowered in _SPECIAL_FIELDS or lowered in HOP_BY_HOP:
+        is_claim = lowered.startswith(b"x-forwarded-") and not self._trusts_peer
+        if is_claim or lowered in _SPECIAL_FIELDS or lowered in HOP_BY_HOP:
             rule = SPECIAL
         elif b"_" in name and self._underscores != "keep":
             if self._underscores == "refuse":
@@ -173,7 +193,9 @@ class RequestParser:
             rule = SPECIAL
         else:
             rule = b"\r\n" + name + b": "
-        if len(self._rules) < MAX_LEARNED:
+        if len(name) <= MAX_LEARNED_NAME:
+            if len(self._rules) >= MAX_LEARNED:
+                self._rules.clear()  # whoever filled it must not slow the others
             self._rules[name] = rule
         return rule
 
@@ -187,12 +209,12 @@ class RequestParser:
 
 def _syntax_error(data: bytes, why: str) -> RequestError:
     """The refusal for bytes that are no request head: 431, 505 or else 400."""
-    if data.count(b"\n") > MAX_FIELDS:
+    head = data.partition(b"\r\n\r\n")[0]
+    if head.count(b"\n") > MAX_FIELDS:
         return RequestError("too many header fields", status=431)
-    line = data.lstrip(b"\r\n").split(b"\n", 1)[0].split(b" ")
+    line = head.lstrip(b"\r\n").split(b"\n", 1)[0].split(b" ")
     version = line[-1].rstrip(b"\r")
-    is_other = version.startswith(b"HTTP/") and not version.startswith(b"HTTP/1.")
-    if len(line) == 3 and is_other and version[5:6].isdigit():
+    if len(line) == 3 and _is_version(version) and version[5:7] != b"1.":
         return RequestError("only HTTP/1.0 and 1.1 are spoken here", status=505)
     return RequestError(why)
 
@@ -220,15 +242,19 @@ def _check_target_and_host(head: RequestHead) -> None:
     """Settle where the request goes: Host, and the target's form (RFC 9112 3.2)."""
     if head.method in _REFUSED_METHODS:
         raise RequestError(f"{head.method.decode()} is not offered", status=405)
-    if not head.target.startswith((b"/", b"*")):
+    target = head.target
+    if not target.startswith(b"/") and target != b"*":
         _take_absolute_form(head)
     if b"#" in head.target:
         raise RequestError("the target has a fragment")
     if head.host is None:
         if head.minor >= 1:
             raise RequestError("an HTTP/1.1 request needs a Host")
+        # It goes on as HTTP/1.1, which has a Host always, an empty one if need be.
         head.host = b""
-    elif not _HOST_FORBIDDEN.isdisjoint(head.host) or b"," in head.host:
+        head.is_unusual = True
+        head.fields = b"\r\nHost: " + head.fields
+    elif head.host and not _is_host(head.host):
         raise RequestError("the Host is not a host")
 
 
@@ -246,8 +272,9 @@ def _take_absolute_form(head: RequestHead) -> None:
     if not authority or b"@" in authority:
         raise RequestError("the target's authority is not a host")
     if not path and head.method == b"OPTIONS":
-        path = b"*"
-    head.target = path if path.startswith((b"/", b"*")) else b"/" + path
+        head.target = b"*"
+    else:
+        head.target = path if path.startswith(b"/") else b"/" + path
     old = head.host
     head.host = authority
     head.fields = _replace_host(head.fields, authority, had_host=old is not None)
@@ -267,9 +294,9 @@ def _replace_host(fields: bytes, host: bytes, *, had_host: bool) -> bytes:
 def _connection(head: RequestHead, value: bytes) -> bytes:
     options = list_members(value)
     if b"close" in options:
-        head.keep_alive = False
+        head.keep_alive, head.closes = False, True
     elif b"keep-alive" in options:
-        head.keep_alive = True
+        head.keep_alive = not head.closes  # close wins, RFC 9112 section 9.3
     for option in options:
         if option not in _NOT_NOMINATED:
             head.nominated.append(option)
@@ -285,7 +312,8 @@ def _content_length(head: RequestHead, value: bytes) -> bytes:
 
 def _transfer_encoding(head: RequestHead, value: bytes) -> bytes:
     if value.lower() != b"chunked" or head.length == CHUNKED:
-        raise RequestError("Transfer-Encoding is not chunked", status=501)
+        status = 501 if value else 400
+        raise RequestError("Transfer-Encoding is not chunked", status=status)
     head.length = CHUNKED
     return b"\r\nTransfer-Encoding: chunked"
 
@@ -305,17 +333,21 @@ def _upgrade(head: RequestHead, value: bytes) -> bytes:
 
 
 def _forwarded_for(head: RequestHead, value: bytes) -> bytes:
-    head.forwarded_for += value + b", "
+    if value:
+        head.forwarded_for += value + b", "
+        head.is_unusual = True
     return b""
 
 
 def _forwarded_proto(head: RequestHead, value: bytes) -> bytes:
     head.forwarded_proto = value
+    head.is_unusual = True
     return b""
 
 
 def _forwarded_host(head: RequestHead, value: bytes) -> bytes:
     head.forwarded_host = value
+    head.is_unusual = True
     return b""
 
 
@@ -323,12 +355,15 @@ def _forwarded(_head: RequestHead, value: bytes) -> bytes:
     return b"\r\nForwarded: " + value
 
 
-_NOT_NOMINATED: Final = HOP_BY_HOP | {b"close", b"host", b"content-length"}
-"""Connection options that name no field to remove, or one that must stay."""
-
 _FORWARDED: Final = frozenset(
     (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded")
 )
+
+_NOT_NOMINATED: Final = HOP_BY_HOP | _FORWARDED | {b"close", b"host", b"content-length"}
+"""Connection options that name no field to remove, or one that must stay.
+
+What a trusted proxy says of the client is not for that client to take away.
+"""
 
 _SPECIAL_FIELDS: Final[dict[bytes, Callable[[RequestHead, bytes], bytes]]] = {
     b"connection": _connection,

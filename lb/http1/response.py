@@ -16,6 +16,8 @@ from lb.errors import ResponseError, ResponseTooLargeError
 from lb.http1.grammar import (
     CHUNKED,
     HOP_BY_HOP,
+    MAX_LEARNED,
+    MAX_LEARNED_NAME,
     NO_BODY,
     UNTIL_CLOSE,
     list_members,
@@ -24,9 +26,6 @@ from lb.http1.grammar import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-MAX_LEARNED: Final = 2048
-"""Spellings of field names remembered; about 0.3 MB at the most."""
 
 SPECIAL: Final = b""
 """A rule that is not a prefix: the field is looked at, one by one."""
@@ -40,6 +39,7 @@ class ResponseHead:
     """
 
     __slots__ = (
+        "closes",
         "declared_length",
         "is_chunked",
         "keep_alive",
@@ -63,6 +63,7 @@ class ResponseHead:
         self.is_chunked = False
         self.length = NO_BODY
         self.keep_alive = minor >= 1
+        self.closes = False
         self.nominated: list[bytes] = []
         self.upgrade = b""
 
@@ -138,7 +139,9 @@ class ResponseParser:
         lowered = name.lower()
         is_special = lowered in _SPECIAL_FIELDS or lowered in HOP_BY_HOP
         rule = SPECIAL if is_special else b"\r\n" + name + b": "
-        if len(self._rules) < MAX_LEARNED:
+        if len(name) <= MAX_LEARNED_NAME:
+            if len(self._rules) >= MAX_LEARNED:
+                self._rules.clear()  # one backend must not slow the others
             self._rules[name] = rule
         return rule
 
@@ -151,6 +154,8 @@ def body_length(head: ResponseHead, method: bytes) -> int:
     """
     status = head.status
     if method == b"HEAD" or status < 200 or status in (204, 304):
+        if head.declared_length >= 0 and (status < 200 or status == 204):
+            _drop_content_length(head)
         return NO_BODY
     if head.is_chunked:
         if head.declared_length >= 0:
@@ -159,6 +164,13 @@ def body_length(head: ResponseHead, method: bytes) -> int:
     if head.declared_length >= 0:
         return head.declared_length
     return UNTIL_CLOSE
+
+
+def _drop_content_length(head: ResponseHead) -> None:
+    """Take it from a 1xx or 204, which must not have one (RFC 9110 section 8.6)."""
+    pairs = zip(head.lines[0::2], head.lines[1::2], strict=True)
+    left = [pair for pair in pairs if pair[0].lower() != b"\r\ncontent-length: "]
+    head.lines = [part for pair in left for part in pair]
 
 
 def _check_lines(data: bytes, head: ResponseHead, fields: int) -> None:
@@ -176,9 +188,9 @@ def _check_lines(data: bytes, head: ResponseHead, fields: int) -> None:
 def _connection(head: ResponseHead, value: bytes) -> bytes | None:
     options = list_members(value)
     if b"close" in options:
-        head.keep_alive = False
+        head.keep_alive, head.closes = False, True
     elif b"keep-alive" in options:
-        head.keep_alive = True
+        head.keep_alive = not head.closes  # close wins, RFC 9112 section 9.3
     head.nominated += [o for o in options if o not in _NOT_NOMINATED]
     return None
 

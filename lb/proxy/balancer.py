@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lb.balance.registry import make_policy
 from lb.config import state_path
-from lb.errors import ConfigError
+from lb.errors import ConfigError, StateFileError
 from lb.http1.response import ResponseParser
 from lb.proxy.accesslog import AccessLog
 from lb.proxy.engine import Engine, Timeouts
@@ -23,6 +23,7 @@ from lb.upstream.backend import LiveBackend, PoolLimits
 if TYPE_CHECKING:
     from lb.config import Settings
     from lb.model import Backend
+    from lb.shm import Slot
     from lb.streams.stream import Transport
 
 WITHOUT_LOG = "off"
@@ -40,11 +41,8 @@ class Balancer:
     def __init__(
         self, settings: Settings, transport: Transport, *, threads: bool
     ) -> None:
-        path = state_path(settings)
-        publish(path, settings.backends)
         self.settings = settings
-        self.file = SharedFile.open(path)
-        self.slot = self.file.take_slot()
+        self.file, self.slot = join(settings)
         parser = ResponseParser(limit_bytes=settings.limits.head_bytes)
         limits = PoolLimits(
             idle=settings.pool.idle_connections,
@@ -81,6 +79,27 @@ class Balancer:
             self.log.close()
         self.slot.release()
         self.file.close()
+
+
+def join(settings: Settings) -> tuple[SharedFile, Slot]:
+    """The shared file of these settings, made if need be, and a slot in it.
+
+    Raises:
+        StateFileError: it cannot be used; the message says why.
+    """
+    path = state_path(settings)
+    for is_last in (False, True):
+        publish(path, settings.backends)
+        file = SharedFile.open(path)
+        try:
+            return file, file.take_slot()
+        except StateFileError:
+            # Another publisher may have replaced an unused file in between.
+            is_current = file.is_current()
+            file.close()
+            if is_last or is_current:
+                raise
+    raise AssertionError("unreachable")
 
 
 def open_access_log(settings: Settings) -> AccessLog | None:

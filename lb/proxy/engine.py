@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from lb.errors import (
     AttemptError,
+    ClientGoneError,
     ConnectRefusedError,
     ConnectTimeoutError,
     EarlyAnswerError,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from lb.proxy.tally import Tally
     from lb.proxy.upload import Upload
     from lb.upstream.backend import LiveBackend
-    from lb.upstream.connection import Connection
+    from lb.upstream.connection import Body, Connection
 
 CONTINUE_S: Final = 1.0
 """How long a backend may keep a client with `Expect: 100-continue` waiting.
@@ -115,8 +116,13 @@ class Engine:
                 connection = backend.connect(self._timeouts.connect_s)
             connection.requests += 1
             request.connection = connection
+            if request.is_abandoned:
+                raise ClientGoneError("the client left before it was connected")
             head = self._ask(request, connection)
-            body = connection.take_body(head)
+            if head.status == 101:
+                body = self._take_tunnel(request, connection, head)
+            else:
+                body = connection.take_body(head)
         except BaseException:
             request.connection = None
             if connection is not None:
@@ -124,11 +130,18 @@ class Engine:
             self._tally.end(backend)
             raise
         connection.stream.deadline = monotonic() + self._timeouts.idle_s
-        return Response(head, body, connection, self._release)
+        return Response(request, head, body, connection, release=self._release)
 
     def _release(self, connection: Connection) -> None:
         self._tally.end(connection.backend)
         connection.backend.put(connection)
+
+    def _take_tunnel(
+        self, request: Request, connection: Connection, head: ResponseHead
+    ) -> Body:
+        if not request.head.upgrade:
+            raise ResponseError("it switched protocols without being asked")
+        return connection.take_tunnel(head)
 
     def _ask(self, request: Request, connection: Connection) -> ResponseHead:
         """Send the request and wait for its final response head."""
@@ -147,12 +160,12 @@ class Engine:
         """The next head that is not an interim one, which are passed on."""
         while True:
             head = connection.read_head(request.head.method)
-            if head.status >= 200:
+            if head.status >= 200 or head.status == 101:
                 return head
             self._interim(request, head)
 
     def _interim(self, request: Request, head: ResponseHead) -> None:
-        if head.status == 101:
+        if head.status == 101:  # amid an upload, which goes with no Upgrade
             raise ResponseError("it switched protocols without being asked")
         if request.on_interim is not None:
             request.on_interim(head)

@@ -27,6 +27,7 @@ class Request:
         "backend",
         "connection",
         "head",
+        "is_abandoned",
         "on_interim",
         "upload",
         "upload_cut",
@@ -48,6 +49,8 @@ class Request:
         self.attempts = 0
         self.backend: LiveBackend | None = None
         self.connection: Connection | None = None
+        self.is_abandoned = False
+        """The client has left; noticed where nobody could be told at once."""
         self.upload_cut = False
         """The backend answered before it had the whole body; the rest is unread."""
 
@@ -55,24 +58,29 @@ class Request:
 class Response:
     """One response: its head, and a body to relay or to drop by `close`."""
 
-    __slots__ = ("_release", "body", "connection", "head")
+    __slots__ = ("_release", "_request", "body", "connection", "head")
 
     def __init__(
         self,
+        request: Request,
         head: ResponseHead,
         body: Body,
         connection: Connection,
+        *,
         release: Callable[[Connection], None],
     ) -> None:
         self.head = head
         self.body = body
         self.connection: Connection | None = connection
+        self._request = request
         self._release = release
 
     def finish(self) -> None:
         """The body was read to its end: hand the connection back. Idempotent."""
         connection, self.connection = self.connection, None
         if connection is not None:
+            # From here on, a client that leaves must not touch it.
+            self._request.connection = None
             self._release(connection)
 
     def close(self) -> None:

@@ -36,7 +36,7 @@ RETRIES: Final = {
 
 def after(error: AttemptError, *, method: bytes, body_is_lost: bool) -> Again:
     """What may be done after `error` ended an attempt of a `method` request."""
-    if error.sent is not Sent.NOTHING:
-        if body_is_lost or isinstance(error, ResponseTimeoutError):
-            return Again.NO
+    is_final = body_is_lost or isinstance(error, ResponseTimeoutError)
+    if is_final and error.sent is not Sent.NOTHING:
+        return Again.NO
     return RETRIES[error.sent, method in IDEMPOTENT]

@@ -20,20 +20,26 @@ from lb.errors import (
     StreamClosedError,
     StreamTimeoutError,
 )
+from lb.http1 import proxy_protocol
 from lb.http1.body import chunk, last_chunk
-from lb.http1.forward import Peer, interim_head, response_head
+from lb.http1.forward import interim_head, response_head
 from lb.http1.grammar import CHUNKED, UNTIL_CLOSE
 from lb.http1.replies import reply_bytes
 from lb.proxy.accesslog import line
 from lb.proxy.exchange import Request
+from lb.proxy.tunnel import Tunnel
 from lb.proxy.upload import StreamSource, Upload, check_size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lb.http1.forward import Peer
     from lb.http1.request import RequestHead, RequestParser
     from lb.http1.response import ResponseHead
     from lb.proxy.accesslog import AccessLog
     from lb.proxy.engine import Engine
     from lb.proxy.exchange import Response
+    from lb.proxy.tunnel import Joinable
     from lb.streams.hub import HubStream
 
 LINGER_S: Final = 1.0
@@ -51,9 +57,13 @@ class Lane:
     keepalive_s: float
     request_head_s: float
     idle_s: float
+    welcome: Callable[[str], tuple[Peer, RequestParser]]
+    """From a client's address to how it is named upstream, and the rules for it."""
+    takes_proxy_header: bool
     head_bytes: int
     body_bytes: int
     keep_bytes: int
+    spawn: Callable[[Callable[[], None]], Joinable]
     is_stopping: bool = False
     sessions: set[Any] = field(default_factory=set)
 
@@ -65,7 +75,7 @@ class Lane:
 
 
 class Session:
-    """See the module. `parser` holds the rules for this kind of peer."""
+    """See the module. `ip` is the client's address, empty for a unix socket."""
 
     __slots__ = (
         "_is_idle",
@@ -78,13 +88,10 @@ class Session:
         "_stream",
     )
 
-    def __init__(
-        self, lane: Lane, stream: HubStream, peer: Peer, parser: RequestParser
-    ) -> None:
+    def __init__(self, lane: Lane, stream: HubStream, ip: str) -> None:
         self._lane = lane
         self._stream = stream
-        self._peer = peer
-        self._parser = parser
+        self._peer, self._parser = lane.welcome(ip)
         self._rest = b""
         self._served = 0
         self._is_idle = False
@@ -95,6 +102,8 @@ class Session:
     def run(self) -> None:
         """Serve requests until the connection is over, then close it."""
         try:
+            if self._lane.takes_proxy_header and not self._meet():
+                return
             while self._serve():
                 self._served += 1
         except (ClientGoneError, StreamClosedError, StreamTimeoutError):
@@ -102,6 +111,22 @@ class Session:
         finally:
             self._lane.sessions.discard(self)
             self._stream.close()
+
+    def _meet(self) -> bool:
+        """Learn from a PROXY header who the client is; False if there is none."""
+        self._stream.deadline = monotonic() + self._lane.request_head_s
+        data = b""
+        try:
+            while (origin := proxy_protocol.parse(data)) is None:
+                if not (more := self._stream.read()):
+                    return False
+                data += more
+        except RequestError as error:
+            return self._refuse(error, None, monotonic())
+        self._rest = data[origin.size :]
+        if origin.ip:
+            self._peer, self._parser = self._lane.welcome(origin.ip)
+        return True
 
     def leave_if_idle(self) -> None:
         """Close if no request is under way (the worker stops)."""
@@ -111,9 +136,10 @@ class Session:
     def _on_event(self) -> None:
         """Something came while nobody read: if it is the end, let the backend go."""
         request = self._request
-        if request is None or request.connection is None:
+        if request is None or not self._stream.has_ended():
             return
-        if self._stream.has_ended():
+        request.is_abandoned = True
+        if request.connection is not None:
             request.connection.stream.interrupt(ClientGoneError("the client left"))
 
     # Reading -----------------------------------------------------------------
@@ -230,6 +256,8 @@ class Session:
         wire = response_head(
             head, minor=minor, keep_alive=keep_alive, via=self._peer.via
         )
+        if head.status == 101:
+            return self._tunnel(request, response, wire, begun)
         first = body.first
         if body.is_done and not is_chunked:
             # The common case: all of it is here. The backend is free again before
@@ -256,18 +284,39 @@ class Session:
         stream = response.connection.stream if response.connection else None
         piece = body.first
         sent = len(piece)
-        self._send(wire + (chunk(piece) if is_chunked and piece else piece))
+        wire += chunk(piece) if is_chunked and piece else piece
         while not body.is_done:
+            self._send(wire)
             if stream is not None:
                 stream.deadline = monotonic() + idle_s
             piece = body.read()
-            if piece:
-                sent += len(piece)
-                self._send(chunk(piece) if is_chunked else piece)
-        if is_chunked:
-            self._send(last_chunk(body.trailers))
+            sent += len(piece)
+            wire = chunk(piece) if is_chunked and piece else piece
         response.finish()
+        if is_chunked:
+            wire += last_chunk(body.trailers)
+        if wire:
+            self._send(wire)
         return sent
+
+    def _tunnel(
+        self, request: Request, response: Response, wire: bytes, begun: float
+    ) -> bool:
+        """Switch protocols: from here on, only bytes both ways."""
+        connection = response.connection
+        if connection is None:
+            return False
+        self._request = None  # a client that says its last may still listen
+        self._send(wire)
+        tunnel = Tunnel(
+            self._stream,
+            connection.stream,
+            idle_s=self._lane.idle_s,
+            spawn=self._lane.spawn,
+        )
+        tunnel.run(self._rest, response.body.first)
+        self._record(request, 101, tunnel.to_client, begun)
+        return False
 
     def _may_keep_alive(self, request: Request) -> bool:
         """Whether the connection is fit for another request, seen from its client."""

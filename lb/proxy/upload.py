@@ -169,7 +169,7 @@ class StreamSource:
 
     def wake(self) -> None:
         """See `Source.wake`."""
-        self._stream.interrupt(EarlyAnswerError())
+        self._stream.wake(EarlyAnswerError())
 
     def read(self) -> bytes:
         """See `Source.read`."""

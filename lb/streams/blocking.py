@@ -76,12 +76,22 @@ class BlockingStream:
         poll.register(self.sock, select.POLLIN)
         return not poll.poll(0)
 
+    def shut_write(self) -> None:
+        """See `Stream.shut_write`."""
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise StreamClosedError(error.strerror) from error
+
     def close(self) -> None:
         """See `Stream.close`."""
         with contextlib.suppress(OSError):
             self.sock.close()
 
     def interrupt(self, error: Exception) -> None:
+        """Do nothing: a thread in `recv` cannot be woken."""
+
+    def wake(self, error: Exception) -> None:
         """Do nothing: a thread in `recv` cannot be woken."""
 
 

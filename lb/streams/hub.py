@@ -19,6 +19,7 @@ A stream belongs to the hub of its thread and cannot be shared between threads.
 from __future__ import annotations
 
 import _socket
+import contextlib
 import errno
 import os
 import socket
@@ -152,7 +153,7 @@ class HubStream:
 
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`; as of the last turn of the event loop, for nothing."""
-        return self._armed
+        return self._armed and self._interruption is None
 
     def has_ended(self) -> bool:
         """Whether the peer has closed; costs a system call."""
@@ -176,14 +177,12 @@ class HubStream:
 
     def abort(self) -> None:
         """Close with a reset, so that the peer cannot take what it has for whole."""
-        try:
+        with contextlib.suppress(OSError):  # already gone
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        except OSError:
-            pass  # already gone
         self.close()
 
     def shut_write(self) -> None:
-        """Say that nothing more will be sent; reading goes on."""
+        """See `Stream.shut_write`."""
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError as error:
@@ -199,6 +198,11 @@ class HubStream:
         else:
             self._interruption = error
             self._hub.loop.run_callback(self._wake)
+
+    def wake(self, error: Exception) -> None:
+        """Like `interrupt`, but only for a read that waits now."""
+        if self._waiter is not None:
+            self.interrupt(error)
 
     def _wake(self) -> None:
         waiter, error = self._waiter, self._interruption

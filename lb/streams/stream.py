@@ -48,6 +48,13 @@ class Stream(Protocol):
     def is_quiet(self) -> bool:
         """Whether neither bytes nor a close are waiting to be read."""
 
+    def shut_write(self) -> None:
+        """Say that nothing more will be written (TCP half-close); reading goes on.
+
+        Raises:
+            StreamClosedError: the peer is gone.
+        """
+
     def close(self) -> None:
         """Close at once; may be called twice."""
 
@@ -56,6 +63,9 @@ class Stream(Protocol):
 
         Streams whose readers cannot be woken ignore it.
         """
+
+    def wake(self, error: Exception) -> None:
+        """The same for a read that waits now; nothing where none does."""
 
 
 class Transport(Protocol):

@@ -125,6 +125,12 @@ class Connection:
         data, self._buffer = self._buffer, b""
         return Body(self, framing_for(head.length), data, head)
 
+    def take_tunnel(self, head: ResponseHead) -> Body:
+        """All bytes behind a 101, until the backend closes."""
+        self.is_reusable = False
+        data, self._buffer = self._buffer, b""
+        return Body(self, framing_for(UNTIL_CLOSE), data, head)
+
     def close(self) -> None:
         """Close at once."""
         self.is_reusable = False

@@ -170,11 +170,13 @@ BAD_FILES = [
     ("[health.http]\nx = 1", "health.http: unknown key; "
      "did you mean health.host?"),
     ("xyzzy = 1", "xyzzy: unknown key; allowed: backends, bind, workers, "
-     "trusted_proxies, [balance], [health], [timeouts], [limits], [retries], [pool], "
+     "trusted_proxies, proxy_protocol, [balance], [health], [timeouts], [limits], "
+     "[retries], [pool], "
      "[headers], [log], [state], [admin], [demo]"),
     ('"health.rise" = 1', '"health.rise": unknown key; did you mean health.rise?'),
     ('"a\\nb" = 1', '"a\\nb": unknown key; allowed: backends, bind, workers, '
-     "trusted_proxies, [balance], [health], [timeouts], [limits], [retries], [pool], "
+     "trusted_proxies, proxy_protocol, [balance], [health], [timeouts], [limits], "
+     "[retries], [pool], "
      "[headers], [log], [state], [admin], [demo]"),
 ]  # fmt: skip
 
@@ -280,6 +282,7 @@ UNKNOWN_VARIABLES = [
         "LB_",
         "",
         "allowed: LB_CONFIG, LB_BACKENDS, LB_BIND, LB_WORKERS, LB_TRUSTED_PROXIES, "
+        "LB_PROXY_PROTOCOL, "
         "LB_BALANCE__..., LB_HEALTH__..., LB_TIMEOUTS__..., LB_LIMITS__..., "
         "LB_RETRIES__..., LB_POOL__..., LB_HEADERS__..., LB_LOG__..., LB_STATE__..., "
         "LB_ADMIN__..., LB_DEMO__...",
