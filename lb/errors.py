@@ -126,7 +126,13 @@ class ClientGoneError(LbError):
 
 
 class EarlyAnswerError(LbError):
-    """The backend has something to say while the request body still comes."""
+    """The backend has something to say while the request body is on its way.
+
+    Raised out of a read of the client, or out of a write to the backend; then
+    `unsent` is what of that write is still to be sent.
+    """
+
+    unsent: bytes | memoryview = b""
 
 
 class StreamError(LbError):

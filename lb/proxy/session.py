@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from lb.proxy.tunnel import Joinable
     from lb.streams.hub import HubStream
 
-LINGER_S: Final = 1.0
-LINGER_BYTES: Final = 262144
+LINGER_S: Final = 5.0
+LINGER_BYTES: Final = 16 << 20
 """How much of an unwanted upload is read so that the client gets to our answer."""
 
 

@@ -58,7 +58,7 @@ class BlockingStream:
         except OSError as error:
             raise StreamClosedError(error.strerror) from error
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """See `lb.streams.stream.Stream.write`."""
         self._set_timeout()
         try:
@@ -91,8 +91,9 @@ class BlockingStream:
     def interrupt(self, error: Exception) -> None:
         """Do nothing: a thread in `recv` cannot be woken."""
 
-    def wake(self, error: Exception) -> None:
+    def wake(self, error: Exception) -> bool:
         """Do nothing: a thread in `recv` cannot be woken."""
+        return False
 
 
 class BlockingTransport:

@@ -33,6 +33,7 @@ from greenlet import getcurrent
 from lb.errors import (
     ConnectRefusedError,
     ConnectTimeoutError,
+    EarlyAnswerError,
     StreamClosedError,
     StreamTimeoutError,
 )
@@ -115,7 +116,7 @@ class HubStream:
             except OSError as error:
                 raise StreamClosedError(error.strerror) from error
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """See `lb.streams.stream.Stream.write`."""
         try:
             sent = self.sock.send(data)
@@ -129,7 +130,11 @@ class HubStream:
 
     def _write_rest(self, left: memoryview) -> None:
         while left:
-            self._wait_writable()
+            try:
+                self._wait_writable()
+            except EarlyAnswerError as error:
+                error.unsent = left
+                raise
             try:
                 left = left[self.sock.send(left) :]
             except BlockingIOError:
@@ -199,10 +204,13 @@ class HubStream:
             self._interruption = error
             self._hub.loop.run_callback(self._wake)
 
-    def wake(self, error: Exception) -> None:
-        """Like `interrupt`, but only for a read that waits now."""
-        if self._waiter is not None:
-            self.interrupt(error)
+    def wake(self, error: Exception) -> bool:
+        """See `Stream.wake`; must be called in the hub."""
+        waiter = self._waiter or self._writer
+        if waiter is None:
+            return False
+        waiter.switch(error)
+        return True
 
     def _wake(self) -> None:
         waiter, error = self._waiter, self._interruption

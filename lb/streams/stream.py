@@ -37,12 +37,13 @@ class Stream(Protocol):
             StreamTimeoutError: nothing came before the deadline.
         """
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Hand over all of `data`.
 
         Raises:
             StreamClosedError: the peer is gone.
             StreamTimeoutError: the peer did not take it before the deadline.
+            EarlyAnswerError: `wake` was called with it; it knows what is unsent.
         """
 
     def is_quiet(self) -> bool:
@@ -64,8 +65,8 @@ class Stream(Protocol):
         Streams whose readers cannot be woken ignore it.
         """
 
-    def wake(self, error: Exception) -> None:
-        """The same for a read that waits now; nothing where none does."""
+    def wake(self, error: Exception) -> bool:
+        """The same for a read or write that waits now; False where none does."""
 
 
 class Transport(Protocol):

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from lb.errors import (
+    EarlyAnswerError,
     ResponseError,
     ResponseTimeoutError,
     Sent,
@@ -71,13 +72,16 @@ class Connection:
         if self.is_idle:
             self.backend.discard(self)
         elif self.on_early_answer is not None:
-            self.on_early_answer()
+            # Whoever sends the upload waits for one side: wake it there, once.
+            if not self.stream.wake(EarlyAnswerError()):
+                self.on_early_answer()
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """Send part of a request.
 
         Raises:
             TerminatedError, ResponseTimeoutError: it could not be sent whole.
+            EarlyAnswerError: while `on_early_answer` is set, the backend spoke.
         """
         try:
             self.stream.write(data)
