@@ -25,6 +25,11 @@ worker_tmp_dir = arbiter.memory_folder()
 # Its socket has one path per user: two bundles would share it.
 control_socket_disable = True
 
+# Through WSGI too: no client on loopback may say that it came by https (gunicorn
+# believes X-Forwarded-Proto from there) or where the application is mounted.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+
 on_starting = arbiter.starting
 on_reload = arbiter.reloading
 
@@ -35,3 +40,11 @@ def post_worker_init(worker: object) -> None:
         from lb.wsgi import app
 
         app.start()
+
+
+def worker_exit(server: object, worker: object) -> None:
+    """Write the rest of the access log and give back the slot, as the other lane."""
+    if type(worker).__name__ != "ProxyWorker":
+        from lb.wsgi import app
+
+        app.stop()

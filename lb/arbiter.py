@@ -8,13 +8,15 @@ so that a mistake is one message and an exit, and nothing is half started.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lb import __version__
 from lb.config import load, rows, state_path
-from lb.errors import LbError
+from lb.errors import ConfigError, LbError
+from lb.proxy.balancer import check
 from lb.shm import publish
 
 if TYPE_CHECKING:
@@ -55,7 +57,9 @@ def configure() -> Settings:
     those in force stay.
     """
     try:
-        _in_force[:] = [load()]
+        settings = load()
+        check(settings)
+        _in_force[:] = [settings]
     except LbError as error:
         if not _in_force:
             stop_start(error)
@@ -90,6 +94,8 @@ def starting(server: Any) -> None:
     path = state_path(settings)
     is_upgrade = "GUNICORN_PID" in os.environ  # SIGUSR2: the old one still serves
     try:
+        if not is_upgrade and "LISTEN_FDS" not in os.environ:  # none is inherited
+            check_addresses(server.cfg)
         publish(path, settings.backends, replace=is_upgrade)
     except LbError as error:
         stop_start(error)
@@ -98,6 +104,29 @@ def starting(server: Any) -> None:
     for text in in_force_lines(settings):
         server.log.info("  %s", text)
     server.log.info("  state: %s", path)
+
+
+def check_addresses(cfg: Any) -> None:
+    """Make sure that gunicorn will be able to listen: it would retry for 5 s.
+
+    Raises:
+        ConfigError: which address cannot be had, and why.
+    """
+    for address in cfg.address:
+        if not isinstance(address, tuple):  # a unix socket's path, or a descriptor
+            continue
+        host, port = address
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if cfg.reuse_port:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            try:
+                sock.bind((host, port))
+            except OSError as error:
+                raise ConfigError(
+                    f"cannot listen on {host}:{port}: {error.strerror}; stop what"
+                    " listens there, or choose another address by bind or -b"
+                ) from error
 
 
 def reloading(server: Any) -> None:

@@ -16,6 +16,7 @@ import _socket
 import contextlib
 import errno
 import ipaddress
+import secrets
 import socket
 import sys
 import time
@@ -29,7 +30,7 @@ from gunicorn.workers.base import Worker
 from gunicorn.workers.ggevent import GeventWorker
 
 from lb.errors import LbError
-from lb.http1.forward import Peer
+from lb.http1.forward import Peer, request_ids
 from lb.http1.request import RequestParser
 from lb.proxy.session import Lane, Session
 from lb.streams.hub import HubTransport
@@ -46,6 +47,13 @@ ACCEPTS_ALONE: Final = 64
 EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 EXHAUSTED_PAUSE_S: Final = 0.1
 STOP_POLL_S: Final = 0.02
+
+PARTING_S: Final = 0.25
+"""How long a stopping worker waits for the next request of a kept-alive connection.
+
+A busy client's next request is on its way; answered with `Connection: close` it is
+not lost, as it would be if the connection were closed under it.
+"""
 
 
 class Acceptor:
@@ -187,10 +195,13 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
         for acceptor in self._acceptors:
             acceptor.close()
         self._lane.stop()
-        deadline = time.monotonic() + self.cfg.graceful_timeout
-        while self._lane.sessions and time.monotonic() < deadline:
+        begun = now = time.monotonic()
+        while self._lane.sessions and now - begun < self.cfg.graceful_timeout:
             self.notify()
             gevent.sleep(STOP_POLL_S)
+            now = time.monotonic()
+            if now - begun > PARTING_S:
+                self._lane.close_idle()
         if left := len(self._lane.sessions):
             self.log.warning("graceful timeout: %d connections are cut", left)
 
@@ -225,9 +236,10 @@ def welcome_for(settings: Settings) -> Callable[[str], tuple[Peer, RequestParser
     parsers = make(trusts_peer=False), make(trusts_peer=True)
     via = settings.headers.via.encode("latin-1")
     trusted = settings.trusted_proxies
+    ids = request_ids(secrets.token_hex(8).encode())
 
     def welcome(ip: str) -> tuple[Peer, RequestParser]:
-        return Peer(ip or "unix:", via=via), parsers[is_trusted(ip, trusted)]
+        return Peer(ip or "unix:", via=via, ids=ids), parsers[is_trusted(ip, trusted)]
 
     return welcome
 

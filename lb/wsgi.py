@@ -17,6 +17,7 @@ the root gunicorn.conf.py calls in each worker.
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, request
 
 from lb import rendering
-from lb.errors import HttpError
-from lb.http1.forward import Peer
+from lb.errors import HttpError, LbError
+from lb.http1.forward import Peer, request_ids
 from lb.http1.replies import reply
 from lb.http1.request import RequestParser
 from lb.proxy.accesslog import line
@@ -45,6 +46,7 @@ class Face(Flask):
         self._settings = settings
         self._starting = threading.Lock()
         self._process: ServingProcess | None = None
+        self._ids = request_ids(secrets.token_hex(8).encode())
 
     def start(self) -> ServingProcess:
         """The serving process behind this application, opened on the first call.
@@ -80,11 +82,16 @@ class Face(Flask):
 
     def dispatch_request(self) -> Response:
         """The one view: any method, any path."""
-        process = self._process or self.start()
+        try:
+            process = self._process or self.start()
+        except LbError as error:
+            # Only without the root gunicorn.conf.py does this come so late.
+            self.logger.error("cannot balance: %s", error)
+            return self._error(HttpError(str(error)), "evenhand")
         try:
             return self._balance(process, request.environ)
         except HttpError as error:
-            return self._error(process, error)
+            return self._error(error, process.balancer.settings.headers.via)
 
     def _balance(self, process: ServingProcess, environ: dict[str, Any]) -> Response:
         begun = monotonic()
@@ -95,6 +102,7 @@ class Face(Flask):
             ip,
             proto=environ["wsgi.url_scheme"].encode(),
             via=settings.headers.via.encode(),
+            ids=self._ids,
         )
         exchanged = Request(head, peer.request_head(head))
         if head.length:
@@ -129,8 +137,7 @@ class Face(Flask):
         response.call_on_close(body.close)
         return response
 
-    def _error(self, process: ServingProcess, error: HttpError) -> Response:
-        via = process.balancer.settings.headers.via
+    def _error(self, error: HttpError, via: str) -> Response:
         status, fields, body = reply(error, via=via)
         return Response(body, status=status, headers=fields)
 

@@ -22,9 +22,7 @@ LEAVE_S = 5.0
 
 
 def _is_foreign(name: str) -> bool:
-    return (
-        name in FOREIGN or name.startswith("LB_") or name.lower().endswith("_proxy")
-    )
+    return name in FOREIGN or name.startswith("LB_") or name.lower().endswith("_proxy")
 
 
 @pytest.fixture(autouse=True, scope="session")

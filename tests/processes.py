@@ -52,7 +52,15 @@ def group_members(group: int) -> list[int]:
 
 def marked() -> list[int]:
     """The living processes that carry this run's mark, without this one."""
-    wanted = f"{MARK}={os.environ[MARK]}".encode()
+    return carriers(MARK, os.environ[MARK])
+
+
+def carriers(name: str, value: str) -> list[int]:
+    """The living processes with that variable in their environment, without this one.
+
+    By it a test finds again what it started, whatever group or session that is in.
+    """
+    wanted = f"{name}={value}".encode()
     found = []
     for folder, _ in _processes():
         try:

@@ -17,7 +17,7 @@ read a head in another way (request smuggling):
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gunicorn_h1c._parser import (
     LimitRequestHeaders,
@@ -26,17 +26,8 @@ from gunicorn_h1c._parser import (
 from gunicorn_h1c._parser_fast import IncompleteError, parse_request
 
 from lb.errors import RequestError
-from lb.http1.grammar import (
-    CHUNKED,
-    HOP_BY_HOP,
-    MAX_LEARNED,
-    MAX_LEARNED_NAME,
-    list_members,
-    parse_length,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from lb.http1.grammar import HOP_BY_HOP, MAX_LEARNED, MAX_LEARNED_NAME
+from lb.http1.request_fields import FORWARDED, SPECIAL_FIELDS, settle_upgrade
 
 MAX_FIELDS: Final = 256
 """Fields in one head: picohttpparser's table in gunicorn_h1c holds no more."""
@@ -69,6 +60,7 @@ class RequestHead:
         "closes",
         "expects_continue",
         "fields",
+        "forwarded",
         "forwarded_for",
         "forwarded_host",
         "forwarded_proto",
@@ -76,12 +68,15 @@ class RequestHead:
         "is_unusual",
         "keep_alive",
         "length",
+        "max_forwards",
         "method",
         "minor",
         "nominated",
+        "request_id",
         "size",
         "target",
         "upgrade",
+        "wants_upgrade",
     )
 
     def __init__(self, method: bytes, target: bytes, minor: int, size: int) -> None:
@@ -96,9 +91,13 @@ class RequestHead:
         self.closes = False
         self.expects_continue = False
         self.upgrade = b""
+        self.wants_upgrade = False
+        self.request_id = b""
+        self.max_forwards = -1
         self.nominated: list[bytes] = []
         self.is_unusual = False
         """Whether the forwarding fields must be made for this request alone."""
+        self.forwarded = b""
         self.forwarded_for = b""
         self.forwarded_proto = b""
         self.forwarded_host = b""
@@ -149,6 +148,8 @@ class RequestParser:
         head.host = raw.get_header("host")
         head.fields = self._keep(raw.headers, head)
         _check_target_and_host(head)
+        if head.upgrade:
+            settle_upgrade(head)
         return head
 
     def _keep(self, pairs: tuple[tuple[bytes, bytes], ...], head: RequestHead) -> bytes:
@@ -176,7 +177,7 @@ class RequestParser:
         names, head.nominated = [*head.nominated, b"connection"], []
         left = [p for p in pairs if p[0].lower() not in names]
         head.length = 0
-        head.forwarded_for = b""
+        head.forwarded = head.forwarded_for = head.request_id = b""
         return self._keep(tuple(left), head)
 
     def _learn(self, name: bytes) -> bytes:
@@ -185,7 +186,7 @@ class RequestParser:
         if not name:
             raise RequestError("a header line is folded")
         is_claim = lowered.startswith(b"x-forwarded-") and not self._trusts_peer
-        if is_claim or lowered in _SPECIAL_FIELDS or lowered in HOP_BY_HOP:
+        if is_claim or lowered in SPECIAL_FIELDS or lowered in HOP_BY_HOP:
             rule = SPECIAL
         elif b"_" in name and self._underscores != "keep":
             if self._underscores == "refuse":
@@ -201,9 +202,9 @@ class RequestParser:
 
     def _special(self, head: RequestHead, name: bytes, value: bytes) -> bytes:
         """What is passed on of a field that is not simply kept: a line or nothing."""
-        if name in _FORWARDED and not self._trusts_peer:
+        if name in FORWARDED and not self._trusts_peer:
             return b""
-        rule = _SPECIAL_FIELDS.get(name)
+        rule = SPECIAL_FIELDS.get(name)
         return rule(head, value) if rule else b""
 
 
@@ -242,20 +243,20 @@ def _check_target_and_host(head: RequestHead) -> None:
     """Settle where the request goes: Host, and the target's form (RFC 9112 3.2)."""
     if head.method in _REFUSED_METHODS:
         raise RequestError(f"{head.method.decode()} is not offered", status=405)
-    target = head.target
-    if not target.startswith(b"/") and target != b"*":
-        _take_absolute_form(head)
-    if b"#" in head.target:
-        raise RequestError("the target has a fragment")
-    if head.host is None:
+    host, target = head.host, head.target
+    if host is None:
         if head.minor >= 1:
             raise RequestError("an HTTP/1.1 request needs a Host")
         # It goes on as HTTP/1.1, which has a Host always, an empty one if need be.
         head.host = b""
         head.is_unusual = True
         head.fields = b"\r\nHost: " + head.fields
-    elif head.host and not _is_host(head.host):
+    elif host and not _is_host(host):
         raise RequestError("the Host is not a host")
+    if not target.startswith(b"/") and target != b"*":
+        _take_absolute_form(head)
+    if b"#" in target:
+        raise RequestError("the target has a fragment")
 
 
 def _take_absolute_form(head: RequestHead) -> None:
@@ -269,111 +270,20 @@ def _take_absolute_form(head: RequestHead) -> None:
         raise RequestError("the target is neither a path nor an http URI")
     cut = min((i for c in b"/?" if (i := rest.find(c)) >= 0), default=len(rest))
     authority, path = rest[:cut], rest[cut:]
-    if not authority or b"@" in authority:
+    if not _is_host(authority):
         raise RequestError("the target's authority is not a host")
     if not path and head.method == b"OPTIONS":
         head.target = b"*"
     else:
         head.target = path if path.startswith(b"/") else b"/" + path
-    old = head.host
     head.host = authority
-    head.fields = _replace_host(head.fields, authority, had_host=old is not None)
+    head.fields = _replace_host(head.fields, authority)
 
 
-def _replace_host(fields: bytes, host: bytes, *, had_host: bool) -> bytes:
+def _replace_host(fields: bytes, host: bytes) -> bytes:
     """`fields` with its one Host line saying `host`."""
-    if not had_host:
-        return b"\r\nHost: " + host + fields
     lines = fields.split(b"\r\n")
     for i, line in enumerate(lines):
         if line[:5].lower() == b"host:":
-            lines[i] = b"Host: " + host
+            lines[i] = line[:6] + host
     return b"\r\n".join(lines)
-
-
-def _connection(head: RequestHead, value: bytes) -> bytes:
-    options = list_members(value)
-    if b"close" in options:
-        head.keep_alive, head.closes = False, True
-    elif b"keep-alive" in options:
-        head.keep_alive = not head.closes  # close wins, RFC 9112 section 9.3
-    for option in options:
-        if option not in _NOT_NOMINATED:
-            head.nominated.append(option)
-    return b""
-
-
-def _content_length(head: RequestHead, value: bytes) -> bytes:
-    head.length = parse_length(value)
-    if head.length < 0:
-        raise RequestError("Content-Length is not a number")
-    return b"\r\nContent-Length: %d" % head.length
-
-
-def _transfer_encoding(head: RequestHead, value: bytes) -> bytes:
-    if value.lower() != b"chunked" or head.length == CHUNKED:
-        status = 501 if value else 400
-        raise RequestError("Transfer-Encoding is not chunked", status=status)
-    head.length = CHUNKED
-    return b"\r\nTransfer-Encoding: chunked"
-
-
-def _expect(head: RequestHead, value: bytes) -> bytes:
-    if value.lower() != b"100-continue":
-        raise RequestError("only 100-continue can be expected", status=417)
-    if head.minor == 0:
-        return b""
-    head.expects_continue = True
-    return b"\r\nExpect: 100-continue"
-
-
-def _upgrade(head: RequestHead, value: bytes) -> bytes:
-    head.upgrade = value
-    return b""
-
-
-def _forwarded_for(head: RequestHead, value: bytes) -> bytes:
-    if value:
-        head.forwarded_for += value + b", "
-        head.is_unusual = True
-    return b""
-
-
-def _forwarded_proto(head: RequestHead, value: bytes) -> bytes:
-    head.forwarded_proto = value
-    head.is_unusual = True
-    return b""
-
-
-def _forwarded_host(head: RequestHead, value: bytes) -> bytes:
-    head.forwarded_host = value
-    head.is_unusual = True
-    return b""
-
-
-def _forwarded(_head: RequestHead, value: bytes) -> bytes:
-    return b"\r\nForwarded: " + value
-
-
-_FORWARDED: Final = frozenset(
-    (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded")
-)
-
-_NOT_NOMINATED: Final = HOP_BY_HOP | _FORWARDED | {b"close", b"host", b"content-length"}
-"""Connection options that name no field to remove, or one that must stay.
-
-What a trusted proxy says of the client is not for that client to take away.
-"""
-
-_SPECIAL_FIELDS: Final[dict[bytes, Callable[[RequestHead, bytes], bytes]]] = {
-    b"connection": _connection,
-    b"content-length": _content_length,
-    b"transfer-encoding": _transfer_encoding,
-    b"expect": _expect,
-    b"upgrade": _upgrade,
-    b"x-forwarded-for": _forwarded_for,
-    b"x-forwarded-proto": _forwarded_proto,
-    b"x-forwarded-host": _forwarded_host,
-    b"forwarded": _forwarded,
-}
-"""Field name in lower case to its rule: notes in the head, returns the line to send."""

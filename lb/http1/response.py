@@ -43,6 +43,7 @@ class ResponseHead:
         "declared_length",
         "is_chunked",
         "keep_alive",
+        "keep_alive_s",
         "length",
         "lines",
         "minor",
@@ -63,6 +64,8 @@ class ResponseHead:
         self.is_chunked = False
         self.length = NO_BODY
         self.keep_alive = minor >= 1
+        self.keep_alive_s = -1
+        """What the backend's `Keep-Alive: timeout=` says, or -1."""
         self.closes = False
         self.nominated: list[bytes] = []
         self.upgrade = b""
@@ -138,6 +141,8 @@ class ResponseParser:
             raise ResponseError("a header line is folded")
         lowered = name.lower()
         is_special = lowered in _SPECIAL_FIELDS or lowered in HOP_BY_HOP
+        if lowered == b"date" and name != b"date":
+            name = b"Date"  # so that one look tells whether there is one
         rule = SPECIAL if is_special else b"\r\n" + name + b": "
         if len(name) <= MAX_LEARNED_NAME:
             if len(self._rules) >= MAX_LEARNED:
@@ -217,6 +222,15 @@ def _upgrade(head: ResponseHead, value: bytes) -> bytes | None:
     return None
 
 
+def _keep_alive(head: ResponseHead, value: bytes) -> bytes | None:
+    """The seconds that the backend keeps an idle connection, if it says so."""
+    for parameter in list_members(value):
+        name, _, seconds = parameter.partition(b"=")
+        if name.strip() == b"timeout" and seconds.strip().isdigit():
+            head.keep_alive_s = int(seconds)
+    return None
+
+
 _NOT_NOMINATED: Final = HOP_BY_HOP | {b"close", b"content-length"}
 """Connection options that name no field to remove, or one that must stay."""
 
@@ -225,5 +239,6 @@ _SPECIAL_FIELDS: Final[dict[bytes, Callable[[ResponseHead, bytes], bytes | None]
     b"content-length": _content_length,
     b"transfer-encoding": _transfer_encoding,
     b"upgrade": _upgrade,
+    b"keep-alive": _keep_alive,
 }
 """Field name in lower case to its rule: notes in the head, returns a value to keep."""

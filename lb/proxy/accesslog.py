@@ -20,6 +20,7 @@ from lb import native
 if TYPE_CHECKING:
     from lb.proxy.exchange import Request
 
+STANDARD_OUTPUT: Final = "-"
 FLUSH_S: Final = 0.1
 JOIN_LINES: Final = 2048
 """Lines written at once: about 300 KB."""
@@ -57,8 +58,8 @@ class AccessLog:
     """
 
     def __init__(self, where: str, *, limit: int) -> None:
-        self._fd = sys.stdout.fileno() if where == "-" else _open(where)
-        self._owns_fd = where != "-"
+        self._owns_fd = where != STANDARD_OUTPUT
+        self._fd = open_file(where) if self._owns_fd else sys.stdout.fileno()
         self._limit = limit
         self._lines: deque[tuple[float, str]] = deque()
         self._dropped = 0
@@ -114,7 +115,8 @@ class AccessLog:
         return True
 
 
-def _open(path: str) -> int:
+def open_file(path: str) -> int:
+    """A descriptor to append to the file at `path`, made if need be."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
 
 

@@ -6,6 +6,7 @@ Opening takes a slot in the shared file; nothing runs in the background yet.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from lb.balance.registry import make_policy
 from lb.config import state_path
 from lb.errors import ConfigError, StateFileError
 from lb.http1.response import ResponseParser
-from lb.proxy.accesslog import AccessLog
+from lb.proxy.accesslog import STANDARD_OUTPUT, AccessLog, open_file
 from lb.proxy.engine import Engine, Timeouts
 from lb.proxy.roster import Roster
 from lb.proxy.tally import LockedTally, PlainTally
@@ -21,6 +22,8 @@ from lb.shm import SharedFile, publish
 from lb.upstream.backend import LiveBackend, PoolLimits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lb.config import Settings
     from lb.model import Backend
     from lb.shm import Slot
@@ -102,19 +105,46 @@ def join(settings: Settings) -> tuple[SharedFile, Slot]:
     raise AssertionError("unreachable")
 
 
+def check(settings: Settings) -> None:
+    """Say what would keep every `Balancer` from being opened, before any is.
+
+    Makes the access log's file, if there is none.
+
+    Raises:
+        ConfigError: the policy is unknown, or the access log cannot be written.
+    """
+    make_policy(settings.balance.policy, offset=0)
+    where = _log_target(settings)
+    if where not in (WITHOUT_LOG, STANDARD_OUTPUT):
+        with _log_faults(where):
+            os.close(open_file(where))
+
+
 def open_access_log(settings: Settings) -> AccessLog | None:
     """The access log that the settings ask for, or None.
 
     Raises:
         ConfigError: its file cannot be written.
     """
-    where = settings.log.access
+    where = _log_target(settings)
     if where == WITHOUT_LOG:
         return None
-    if where != "-":
-        where = str(settings.folder / where)
-    try:
+    with _log_faults(where):
         return AccessLog(where, limit=settings.log.buffer_lines)
+
+
+def _log_target(settings: Settings) -> str:
+    """`off`, `-`, or the absolute path of a file."""
+    where = settings.log.access
+    if where in (WITHOUT_LOG, STANDARD_OUTPUT):
+        return where
+    return str(settings.folder / where)
+
+
+@contextlib.contextmanager
+def _log_faults(where: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ConfigError(
             f"log.access: cannot write {where}: {error.strerror}"

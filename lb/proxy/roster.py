@@ -43,6 +43,7 @@ class Roster:
         self._lock = threading.Lock()
         self._by_id: dict[int, LiveBackend] = {}
         self._candidates: list[LiveBackend] = []
+        self._weights: list[int] = []
 
     @property
     def backends(self) -> Collection[LiveBackend]:
@@ -85,8 +86,10 @@ class Roster:
                     backend.close_idle()
             self._by_id = by_id
             candidates = [b for b in by_id.values() if b.is_usable]
-            if candidates != self._candidates:
+            weights = [b.weight for b in candidates]
+            if candidates != self._candidates or weights != self._weights:
                 self._policy.update(candidates)
+            self._weights = weights
             self._candidates = candidates
             self._seen = seen
             self._slot.see(seen)

@@ -27,6 +27,7 @@ from lb.http1.grammar import CHUNKED, UNTIL_CLOSE
 from lb.http1.replies import reply_bytes
 from lb.proxy.accesslog import line
 from lb.proxy.exchange import Request
+from lb.proxy.httpdate import http_date
 from lb.proxy.tunnel import Tunnel
 from lb.proxy.upload import StreamSource, Upload, check_size
 
@@ -45,6 +46,14 @@ if TYPE_CHECKING:
 LINGER_S: Final = 5.0
 LINGER_BYTES: Final = 16 << 20
 """How much of an unwanted upload is read so that the client gets to our answer."""
+
+
+LEFT: Final = "client_left"
+LEFT_STATUS: Final = 499
+"""What the log says of a request whose client left before it had any answer.
+
+No client ever sees it; nginx made the number known.
+"""
 
 
 @dataclass(slots=True)
@@ -68,8 +77,11 @@ class Lane:
     sessions: set[Any] = field(default_factory=set)
 
     def stop(self) -> None:
-        """Close idle connections now and the others after their present request."""
+        """From now on, let every answer be the last of its connection, and say so."""
         self.is_stopping = True
+
+    def close_idle(self) -> None:
+        """Close the connections on which no request has come, after `stop`."""
         for session in list(self.sessions):
             session.leave_if_idle()
 
@@ -84,6 +96,7 @@ class Session:
         "_peer",
         "_request",
         "_rest",
+        "_sent",
         "_served",
         "_stream",
     )
@@ -94,6 +107,7 @@ class Session:
         self._peer, self._parser = lane.welcome(ip)
         self._rest = b""
         self._served = 0
+        self._sent = 0
         self._is_idle = False
         self._request: Request | None = None
         stream.on_event = self._on_event
@@ -129,8 +143,8 @@ class Session:
         return True
 
     def leave_if_idle(self) -> None:
-        """Close if no request is under way (the worker stops)."""
-        if self._is_idle:
+        """Close if no request is under way, nor just arrived (the worker stops)."""
+        if self._is_idle and not self._stream.has_input():
             self._stream.interrupt(ClientGoneError("the worker stops"))
 
     def _on_event(self) -> None:
@@ -161,8 +175,14 @@ class Session:
             response = self._lane.engine.exchange(request)
         except HttpError as error:
             return self._refuse(error, request, begun)
+        except ClientGoneError:
+            self._record(request, LEFT_STATUS, 0, begun, LEFT)
+            raise
         try:
             return self._relay(request, response, begun)
+        except (ClientGoneError, StreamClosedError, StreamTimeoutError):
+            self._record(request, response.head.status, self._sent, begun, LEFT)
+            raise
         finally:
             response.close()
             self._request = None
@@ -250,11 +270,16 @@ class Session:
     def _relay(self, request: Request, response: Response, begun: float) -> bool:
         """Send the response on; whether another request may follow."""
         head, body = response.head, response.body
+        self._sent = 0
         minor = request.head.minor
         is_chunked = head.length == CHUNKED or head.length == UNTIL_CLOSE
         keep_alive = self._may_keep_alive(request) and not (is_chunked and minor == 0)
         wire = response_head(
-            head, minor=minor, keep_alive=keep_alive, via=self._peer.via
+            head,
+            minor=minor,
+            keep_alive=keep_alive,
+            via=self._peer.via,
+            date=http_date,
         )
         if head.status == 101:
             return self._tunnel(request, response, wire, begun)
@@ -270,7 +295,7 @@ class Session:
             try:
                 sent = self._stream_body(response, wire, is_chunked=is_chunked)
             except AttemptError as error:
-                self._record(request, head.status, 0, begun, error.label)
+                self._record(request, head.status, self._sent, begun, error.label)
                 self._stream.abort()
                 return False
         self._record(request, head.status, sent, begun)
@@ -287,6 +312,7 @@ class Session:
         wire += chunk(piece) if is_chunked and piece else piece
         while not body.is_done:
             self._send(wire)
+            self._sent = sent
             if stream is not None:
                 stream.deadline = monotonic() + idle_s
             piece = body.read()
@@ -338,12 +364,12 @@ class Session:
         reply = reply_bytes(
             error, via=self._lane.via, keep_alive=keep_alive, has_body=has_body
         )
-        self._send(reply)
         if request is not None:
             self._record(request, error.status, 0, begun, error.label, error.detail)
         elif self._lane.log is not None:
             client = self._peer.ip.decode("latin-1")
             self._lane.log.write(f'{client} "-" - {error.status} 0 0 - {error.label}')
+        self._send(reply)
         if not keep_alive:
             self._linger()
         return keep_alive

@@ -50,8 +50,8 @@ class BlockingStream:
 
     def read(self) -> bytes:
         """See `lb.streams.stream.Stream.read`."""
-        self._set_timeout()
         try:
+            self._set_timeout()
             return self.sock.recv(READ_BYTES)
         except TimeoutError as error:
             raise StreamTimeoutError("deadline passed") from error
@@ -60,8 +60,8 @@ class BlockingStream:
 
     def write(self, data: bytes | memoryview) -> None:
         """See `lb.streams.stream.Stream.write`."""
-        self._set_timeout()
         try:
+            self._set_timeout()
             self.sock.sendall(data)
         except TimeoutError as error:
             raise StreamTimeoutError("deadline passed") from error

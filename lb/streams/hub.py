@@ -100,6 +100,8 @@ class HubStream:
             if self._interruption is not None:
                 self._raise_interruption()
             if not self._armed:
+                if self._watcher is None:
+                    raise StreamClosedError("the stream is closed")
                 self._watcher.start(self._on_readable)
                 self._armed = True
             self._waiter = getcurrent()
@@ -159,6 +161,16 @@ class HubStream:
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`; as of the last turn of the event loop, for nothing."""
         return self._armed and self._interruption is None
+
+    def has_input(self) -> bool:
+        """Whether bytes or a close wait to be read; costs a system call."""
+        try:
+            self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
 
     def has_ended(self) -> bool:
         """Whether the peer has closed; costs a system call."""

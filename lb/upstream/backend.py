@@ -115,7 +115,7 @@ class LiveBackend:
             connection.close()
             return
         connection.is_idle = True
-        stream.deadline = now + self._limits.idle_s
+        stream.deadline = now + min(self._limits.idle_s, connection.idle_limit_s)
         self._idle.append(connection)
 
     def discard(self, connection: Connection) -> None:

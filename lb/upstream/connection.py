@@ -6,6 +6,7 @@ known how far the request had got. It never decides what to do about them.
 
 from __future__ import annotations
 
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ class Connection:
         "_parser",
         "backend",
         "born",
+        "idle_limit_s",
         "is_idle",
         "is_reusable",
         "on_early_answer",
@@ -56,6 +58,8 @@ class Connection:
         self.born = monotonic()
         self.requests = 0
         self.is_idle = False
+        self.idle_limit_s = inf
+        """Seconds to stay unused at most, as far as the backend has said."""
         self.is_reusable = True
         self._parser = parser
         self._buffer = b""
@@ -71,10 +75,11 @@ class Connection:
         """Bytes or a close came unasked: an idle connection is stale now."""
         if self.is_idle:
             self.backend.discard(self)
-        elif self.on_early_answer is not None:
-            # Whoever sends the upload waits for one side: wake it there, once.
-            if not self.stream.wake(EarlyAnswerError()):
-                self.on_early_answer()
+            return
+        # Whoever sends the upload waits for one of two streams: wake it there, once.
+        wake_upload = self.on_early_answer
+        if wake_upload is not None and not self.stream.wake(EarlyAnswerError()):
+            wake_upload()
 
     def send(self, data: bytes | memoryview) -> None:
         """Send part of a request.
@@ -141,6 +146,14 @@ class Connection:
         self.stream.close()
 
 
+def stay_below(limit_s: int) -> float:
+    """How long to keep a connection idle that its backend closes after `limit_s`.
+
+    A second less, or half of a short limit: our request must not cross its close.
+    """
+    return max(limit_s - 1.0, limit_s / 2)
+
+
 class Body:
     """A response body on its way: `first` is here, `read` brings the rest.
 
@@ -155,6 +168,8 @@ class Body:
     ) -> None:
         self._connection = connection
         self._framing = framing
+        if head.keep_alive_s >= 0:
+            connection.idle_limit_s = stay_below(head.keep_alive_s)
         if not head.keep_alive or head.length == UNTIL_CLOSE:
             connection.is_reusable = False
         self.is_done = framing.is_done
