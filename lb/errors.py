@@ -58,6 +58,13 @@ class RequestError(HttpError):
         self.status = status
 
 
+class FinalRecipientError(HttpError):
+    """Max-Forwards ran out: OPTIONS ends here (RFC 9110 section 7.6.2), no fault."""
+
+    status = 200
+    label = ""
+
+
 class UnavailableError(HttpError):
     """No backend may be used now: RFC 9209 `destination_unavailable`, 503."""
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, request
 
 from lb import rendering
-from lb.errors import HttpError, LbError
+from lb.errors import HttpError, LbError, RequestError
 from lb.http1.forward import Peer, request_ids
 from lb.http1.replies import reply
 from lb.http1.request import RequestParser
@@ -97,6 +97,8 @@ class Face(Flask):
         begun = monotonic()
         settings = process.balancer.settings
         ip = environ.get("REMOTE_ADDR") or "unix:"
+        if environ.get("HTTP_UPGRADE", "").lower() == "websocket":
+            raise RequestError("WSGI has no tunnels: use the fast lane", status=501)
         head = rendering.parse_environ(self._parser, environ)
         peer = Peer(
             ip,

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 RETRY_AFTER_S: Final = 5
 """What a 503 suggests: some probes later things may be better."""
 
+ALLOWED: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+"""Methods named to whom asks; others are passed on too, but CONNECT and TRACE."""
+
 _SENTENCES: Final = {
     400: "The request is malformed.",
     405: "This method is not offered here.",
@@ -35,6 +38,8 @@ def reply(error: HttpError, *, via: str) -> tuple[int, list[tuple[str, str]], by
     """Status, fields and body of the answer to a request that failed so."""
     status = error.status
     phrase = HTTPStatus(status).phrase
+    if not error.label:
+        return status, [("Allow", ALLOWED), ("Content-Length", "0")], b""
     body = f"{status} {phrase}\n{_SENTENCES.get(status, '')}\n".encode()
     fields = [
         ("Content-Type", "text/plain; charset=utf-8"),
@@ -45,7 +50,7 @@ def reply(error: HttpError, *, via: str) -> tuple[int, list[tuple[str, str]], by
     if status == 503:
         fields.append(("Retry-After", str(RETRY_AFTER_S)))
     if status == 405:
-        fields.append(("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
+        fields.append(("Allow", ALLOWED))
     return status, fields, body
 
 

@@ -177,7 +177,7 @@ class RequestParser:
         names, head.nominated = [*head.nominated, b"connection"], []
         left = [p for p in pairs if p[0].lower() not in names]
         head.length = 0
-        head.forwarded = head.forwarded_for = head.request_id = b""
+        head.forwarded = head.forwarded_for = head.request_id = head.upgrade = b""
         return self._keep(tuple(left), head)
 
     def _learn(self, name: bytes) -> bytes:

@@ -17,6 +17,7 @@ from lb.errors import (
     ConnectRefusedError,
     ConnectTimeoutError,
     EarlyAnswerError,
+    FinalRecipientError,
     ResponseError,
     ResponseTimeoutError,
     TerminatedError,
@@ -75,9 +76,12 @@ class Engine:
 
         Raises:
             UnavailableError: no backend may be used (503).
+            FinalRecipientError: it is answered here.
             AttemptError: the last attempt's failure (502 or 504).
             RequestError, ClientGoneError: from the request's own body.
         """
+        if request.head.max_forwards == 0:
+            raise FinalRecipientError
         tried: list[LiveBackend] = []
         backend = self._roster.choose()
         fresh = False

@@ -146,3 +146,10 @@ def test_repr_tells_the_request() -> None:
     assert repr(parsed(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")) == (
         "<RequestHead b'GET' b'/a' 0>"
     )
+
+
+def test_a_wish_to_upgrade_is_passed_on_once_whatever_else_connection_names() -> None:
+    lines = b"Connection: upgrade, x\r\nUpgrade: websocket\r\nx: 1\r\n"
+    head = parsed(b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n" % lines)
+    assert head.upgrade == b"websocket"
+    assert head.fields == b"\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket"
