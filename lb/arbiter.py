@@ -50,6 +50,11 @@ def settings_in_force() -> Settings:
     return _in_force[-1] if _in_force else load()
 
 
+def has_arbiter() -> bool:
+    """Whether this process was forked by an arbiter, which made the shared file."""
+    return bool(_in_force)
+
+
 def configure() -> Settings:
     """The settings for `gunicorn.conf.py`, which gunicorn reads again on SIGHUP.
 

@@ -33,9 +33,17 @@ class ServingProcess:
     """
 
     def __init__(
-        self, settings: Settings, transport: Transport, log: Logger, *, threads: bool
+        self,
+        settings: Settings,
+        transport: Transport,
+        log: Logger,
+        *,
+        threads: bool,
+        published: bool = False,
     ) -> None:
-        self.balancer = Balancer(settings, transport, threads=threads)
+        self.balancer = Balancer(
+            settings, transport, threads=threads, published=published
+        )
         self._stop = threading.Event()
         checker = Checker(
             self.balancer.file,

@@ -160,13 +160,18 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
     def _open(self) -> tuple[ServingProcess, HubTransport]:
         # Imported here, after gevent's patch: `requests` brings in `ssl`, which
         # must not be loaded before.
-        from lb.arbiter import settings_in_force
+        from lb.arbiter import has_arbiter, settings_in_force
         from lb.process import ServingProcess
 
         transport = HubTransport()
         try:
-            settings = settings_in_force()
-            process = ServingProcess(settings, transport, self.log, threads=False)
+            process = ServingProcess(
+                settings_in_force(),
+                transport,
+                self.log,
+                threads=False,
+                published=has_arbiter(),
+            )
         except LbError as error:
             self.log.error("%s", error)
             # Worker.WORKER_BOOT_ERROR: the arbiter stops instead of forking anew.

@@ -56,16 +56,22 @@ class Face(Flask):
         """
         with self._starting:
             if self._process is None:
-                from lb.arbiter import settings_in_force
+                from lb.arbiter import has_arbiter, settings_in_force
                 from lb.process import ServingProcess
                 from lb.streams.blocking import BlockingTransport
 
+                # Settings of one's own: no arbiter has made a file for them.
+                published = self._settings is None and has_arbiter()
                 self._settings = self._settings or settings_in_force()
                 log = logging.getLogger("gunicorn.error")
                 if not log.handlers:
                     log = logging.getLogger("evenhand")
                 self._process = ServingProcess(
-                    self._settings, BlockingTransport(), log, threads=True
+                    self._settings,
+                    BlockingTransport(),
+                    log,
+                    threads=True,
+                    published=published,
                 )
                 self._parser = RequestParser(
                     limit_bytes=self._settings.limits.head_bytes,

@@ -23,6 +23,7 @@ from lb.upstream.backend import LiveBackend, PoolLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from lb.config import Settings
     from lb.model import Backend
@@ -32,20 +33,30 @@ if TYPE_CHECKING:
 WITHOUT_LOG = "off"
 
 
+class ReplacedError(StateFileError):
+    """The shared file was replaced between its opening and its use."""
+
+
 class Balancer:
     """One process's engine, roster, slot and log; `close` gives all of it back.
 
-    `threads` says whether requests are served in more than one thread.
+    `threads` says whether requests are served in more than one thread; `published`
+    whether the shared file was made for this process already (see `join`).
 
     Raises:
         ConfigError, StateFileError: it cannot be put together; the message says why.
     """
 
     def __init__(
-        self, settings: Settings, transport: Transport, *, threads: bool
+        self,
+        settings: Settings,
+        transport: Transport,
+        *,
+        threads: bool,
+        published: bool = False,
     ) -> None:
         self.settings = settings
-        self.file, self.slot = join(settings)
+        self.file, self.slot = join(settings, published=published)
         parser = ResponseParser(limit_bytes=settings.limits.head_bytes)
         limits = PoolLimits(
             idle=settings.pool.idle_connections,
@@ -84,25 +95,39 @@ class Balancer:
         self.file.close()
 
 
-def join(settings: Settings) -> tuple[SharedFile, Slot]:
+def join(settings: Settings, *, published: bool) -> tuple[SharedFile, Slot]:
     """The shared file of these settings, made if need be, and a slot in it.
+
+    A `published` one, which an arbiter has made, is taken as it is: a worker that
+    starts when no other lives (they all died, or a reload ended them first) would
+    else make it anew, and verdicts and the operator's wishes would be forgotten.
 
     Raises:
         StateFileError: it cannot be used; the message says why.
     """
     path = state_path(settings)
-    for is_last in (False, True):
-        publish(path, settings.backends)
-        file = SharedFile.open(path)
-        try:
-            return file, file.take_slot()
-        except StateFileError:
-            # Another publisher may have replaced an unused file in between.
-            is_current = file.is_current()
-            file.close()
-            if is_last or is_current:
-                raise
-    raise AssertionError("unreachable")
+    if published:
+        # Where it was removed or damaged since, making it anew is right after all.
+        with contextlib.suppress(StateFileError):
+            return _enter(path)
+    publish(path, settings.backends)
+    with contextlib.suppress(ReplacedError):
+        return _enter(path)
+    # Another publisher was faster with a file that nobody used: use its.
+    publish(path, settings.backends)
+    return _enter(path)
+
+
+def _enter(path: Path) -> tuple[SharedFile, Slot]:
+    file = SharedFile.open(path)
+    try:
+        return file, file.take_slot()
+    except StateFileError as error:
+        is_current = file.is_current()
+        file.close()
+        if is_current:
+            raise
+        raise ReplacedError(str(error)) from error
 
 
 def check(settings: Settings) -> None:

@@ -1,0 +1,235 @@
+"""The roster follows the shared file: verdicts, wishes, changed tables."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lb.balance.round_robin import RoundRobin
+from lb.errors import UnavailableError
+from lb.http1.response import ResponseParser
+from lb.model import Address, Backend, Verdict, Wish
+from lb.proxy.roster import Roster
+from lb.proxy.tally import LockedTally, PlainTally
+from lb.shm import Leadership, SharedFile, VerdictWriter, publish
+from lb.streams.blocking import BlockingTransport
+from lb.upstream.backend import LiveBackend, PoolLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PATIENCE_S = 5.0
+
+
+class Scene:
+    """A shared file, a process that serves, and the one that checks."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+        publish(path, self.backends())
+        self.file = SharedFile.open(path)
+        self.slot = self.file.take_slot()
+        parser, transport = ResponseParser(limit_bytes=4096), BlockingTransport()
+        limits = PoolLimits(idle=5, idle_s=60, age_s=600)
+        self.roster = Roster(
+            self.file,
+            self.slot,
+            RoundRobin(0),
+            lambda backend: LiveBackend(backend, transport, parser, limits),
+        )
+        # The checker is another process: it has the file open for itself.
+        self.checkers = SharedFile.open(path)
+        self.leadership = Leadership(self.checkers, preferred=True)
+        assert self.leadership.try_acquire()
+        self.pen = VerdictWriter(self.checkers, self.leadership)
+
+    def backends(self, *weights: int) -> list[Backend]:
+        given = weights or (1,) * len(self.listeners)
+        wheres = [Address(*listener.getsockname()) for listener in self.listeners]
+        return [
+            Backend(name, where, weight)
+            for name, where, weight in zip("abc", wheres, given, strict=False)
+        ]
+
+    def judge(self, name: str, verdict: Verdict) -> None:
+        (state,) = (s for s in self.checkers.backends() if s.backend.name == name)
+        stored = self.pen.set_verdict(state.row, state.id, verdict, reason="r", at=1.0)
+        assert stored
+
+    def wish(self, name: str, wish: Wish) -> None:
+        (state,) = (s for s in self.checkers.backends() if s.backend.name == name)
+        self.checkers.set_wish(state.row, wish)
+
+    def chosen(self, turns: int) -> Counter[str]:
+        return Counter(self.choose().name for _ in range(turns))
+
+    def choose(self) -> LiveBackend:
+        backend = self.roster.choose()
+        assert backend is not None
+        return backend
+
+    def idle_connection(self, name: str) -> socket.socket:
+        """An idle connection to a backend; its far end."""
+        self.roster.choose()
+        (live,) = (b for b in self.roster.backends if b.name == name)
+        live.put(live.connect(PATIENCE_S))
+        assert live.idle_connections == 1
+        far, _ = self.listeners["abc".index(name)].accept()
+        far.settimeout(PATIENCE_S)
+        return far
+
+    def close(self) -> None:
+        self.roster.close()
+        self.leadership.release()
+        self.checkers.close()
+        self.slot.release()
+        self.file.close()
+        for listener in self.listeners:
+            listener.close()
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(tmp_path / "state")
+    yield made
+    made.close()
+
+
+def test_backends_without_a_verdict_are_candidates(scene: Scene) -> None:
+    assert scene.chosen(6) == {"a": 2, "b": 2, "c": 2}
+
+
+def test_a_backend_that_is_down_leaves_at_the_next_request_and_returns(
+    scene: Scene,
+) -> None:
+    scene.choose()
+    scene.judge("b", Verdict.DOWN)
+    assert scene.chosen(6) == {"a": 3, "c": 3}
+    scene.judge("b", Verdict.UP)
+    assert scene.chosen(6) == {"a": 2, "b": 2, "c": 2}
+
+
+@pytest.mark.parametrize("wish", [Wish.DRAIN, Wish.MAINT])
+def test_a_backend_that_the_operator_takes_out_leaves_and_returns(
+    scene: Scene, wish: Wish
+) -> None:
+    scene.choose()
+    scene.wish("a", wish)
+    assert scene.chosen(6) == {"b": 3, "c": 3}
+    scene.judge("a", Verdict.UP)
+    assert scene.chosen(6) == {"b": 3, "c": 3}, "whatever its health"
+    scene.wish("a", Wish.READY)
+    assert scene.chosen(6) == {"a": 2, "b": 2, "c": 2}
+
+
+def test_idle_connections_of_a_backend_that_is_down_are_closed(scene: Scene) -> None:
+    far_a, far_b = scene.idle_connection("a"), scene.idle_connection("b")
+    scene.judge("b", Verdict.DOWN)
+    scene.choose()
+    assert far_b.recv(1) == b""
+    far_b.close()
+    (live,) = (b for b in scene.roster.backends if b.name == "a")
+    assert live.idle_connections == 1, "the others keep theirs"
+    far_a.close()
+
+
+def test_without_any_candidate_it_says_so_until_one_returns(scene: Scene) -> None:
+    for name in "abc":
+        scene.judge(name, Verdict.DOWN)
+    for _ in range(2):
+        with pytest.raises(UnavailableError) as caught:
+            scene.roster.choose()
+        assert caught.value.status == 503
+    scene.judge("b", Verdict.UP)
+    assert scene.chosen(3) == {"b": 3}
+
+
+def test_further_attempts_go_to_others_until_none_is_left(scene: Scene) -> None:
+    tried: list[LiveBackend] = []
+    for _ in range(3):
+        backend = scene.roster.choose(tried)
+        assert backend is not None
+        assert backend not in tried
+        tried.append(backend)
+    assert scene.roster.choose(tried) is None
+
+
+def test_further_attempts_find_the_one_left_among_uneven_weights(scene: Scene) -> None:
+    publish(scene.path, scene.backends(256, 1, 1), replace=True)
+    tried = [scene.choose()]
+    while (backend := scene.roster.choose(tried)) is not None:
+        tried.append(backend)
+    assert sorted(backend.name for backend in tried) == ["a", "b", "c"]
+
+
+def test_when_all_went_down_meanwhile_a_further_attempt_has_none(scene: Scene) -> None:
+    tried = [scene.choose()]
+    for name in "abc":
+        scene.judge(name, Verdict.DOWN)
+    assert scene.roster.choose(tried) is None
+
+
+def test_a_changed_weight_is_followed(scene: Scene) -> None:
+    """The candidates are the same objects then; the policy must hear of it anyway."""
+    assert scene.chosen(6) == {"a": 2, "b": 2, "c": 2}
+    publish(scene.path, scene.backends(4, 1, 1), replace=True)
+    assert scene.chosen(6) == {"a": 4, "b": 1, "c": 1}
+    publish(scene.path, scene.backends(1, 1, 4), replace=True)
+    assert scene.chosen(6) == {"a": 1, "b": 1, "c": 4}
+
+
+def test_a_backend_that_stays_keeps_its_connections_and_one_gone_loses_them(
+    scene: Scene,
+) -> None:
+    far_a, far_c = scene.idle_connection("a"), scene.idle_connection("c")
+    publish(scene.path, scene.backends()[:2], replace=True)
+    assert scene.chosen(4) == {"a": 2, "b": 2}
+    assert far_c.recv(1) == b""
+    (live,) = (b for b in scene.roster.backends if b.name == "a")
+    assert live.idle_connections == 1
+    for far in (far_a, far_c):
+        far.close()
+
+
+def test_the_generation_it_has_seen_is_told_in_its_slot(scene: Scene) -> None:
+    scene.choose()
+    scene.judge("a", Verdict.DOWN)
+    (before,) = scene.checkers.slots()
+    assert before.generation_seen < scene.checkers.generation()
+    scene.choose()
+    (after,) = scene.checkers.slots()
+    assert after.generation_seen == scene.checkers.generation()
+
+
+def test_the_table_is_read_only_when_something_changed(scene: Scene) -> None:
+    scene.choose()
+    before = {b.name: id(b) for b in scene.roster.backends}
+    candidates = scene.roster._candidates
+    scene.chosen(10)
+    assert scene.roster._candidates is candidates
+    scene.judge("a", Verdict.DOWN)
+    scene.chosen(1)
+    assert scene.roster._candidates is not candidates
+    assert {b.name: id(b) for b in scene.roster.backends} == before
+
+
+@pytest.mark.parametrize("tally", [PlainTally, LockedTally])
+def test_attempts_are_counted_in_cells_that_others_can_sum(
+    scene: Scene, tally: type[PlainTally]
+) -> None:
+    backend = scene.choose()
+    counts = tally(scene.file.cells)
+    counts.begin(backend)
+    counts.begin(backend)
+    counts.end(backend)
+    counts.fail(backend)
+    others = scene.checkers
+    assert others.in_flight(backend.row) == 1
+    assert others.requests(backend.row) == 2
+    assert others.failures(backend.row) == 1
+    counts.end(backend)

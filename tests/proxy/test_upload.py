@@ -1,0 +1,170 @@
+"""Request bodies on their way: kept for a second attempt, bounded, refused."""
+
+from __future__ import annotations
+
+import socket
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lb.errors import ClientGoneError, RequestError
+from lb.http1.grammar import CHUNKED
+from lb.proxy.upload import StreamSource, Upload, check_size
+from lb.streams.blocking import BlockingStream
+from tests.streams.pairs import reset, tcp_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PATIENCE_S = 5.0
+
+
+class Client:
+    """The far end of a stream, and uploads read from it."""
+
+    def __init__(self) -> None:
+        near, self.sock = tcp_pair()
+        self.stream = BlockingStream(near)
+
+    def upload(
+        self,
+        here: bytes,
+        length: int,
+        *,
+        keep: int = 10,
+        limit: int = 0,
+        idle_s: float = PATIENCE_S,
+    ) -> Upload:
+        source = StreamSource(
+            self.stream, here, length=length, idle_s=idle_s, clock=monotonic
+        )
+        return Upload(source, length=length, keep_bytes=keep, limit_bytes=limit)
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    made = Client()
+    yield made
+    made.stream.close()
+    made.sock.close()
+
+
+def read_all(upload: Upload) -> bytes:
+    return b"".join(iter(upload.read, b""))
+
+
+def test_a_body_comes_from_what_is_here_and_then_from_the_stream(
+    client: Client,
+) -> None:
+    client.sock.sendall(b"lo, GET /next")
+    upload = client.upload(b"hel", 5)
+    assert upload.read() == b"hel"
+    assert not upload.is_done
+    assert (upload.read(), upload.read()) == (b"lo", b"")
+    assert (upload.is_done, upload.rest) == (True, b", GET /next")
+
+
+def test_a_chunked_body_is_decoded_with_its_trailers(client: Client) -> None:
+    client.sock.sendall(b"2\r\nlo\r\n0\r\nX: 1\r\nHost: b\r\n\r\nnext")
+    upload = client.upload(b"3\r\nhel\r\n", CHUNKED)
+    assert read_all(upload) == b"hello"
+    assert (upload.rest, upload.trailers) == (b"next", [b"X: 1"])
+
+
+def test_a_small_body_can_be_sent_again(client: Client) -> None:
+    client.sock.sendall(b"lo")
+    upload = client.upload(b"hel", 5)
+    assert read_all(upload) == b"hello"
+    for _ in range(2):
+        upload.rewind()
+        assert not upload.is_lost
+        assert read_all(upload) == b"hello"
+
+
+def test_a_body_half_sent_goes_on_behind_what_was_kept(client: Client) -> None:
+    upload = client.upload(b"hel", 5)
+    assert upload.read() == b"hel"
+    upload.rewind()
+    client.sock.sendall(b"lo")
+    assert read_all(upload) == b"hello"
+    upload.rewind()
+    assert read_all(upload) == b"hello"
+
+
+@pytest.mark.parametrize(("length", "is_lost"), [(10, False), (11, True)])
+def test_a_body_beyond_the_bound_is_not_kept(
+    client: Client, length: int, is_lost: bool
+) -> None:
+    body = b"0123456789a"[:length]
+    upload = client.upload(body[:6], length)
+    client.sock.sendall(body[6:])
+    assert not upload.is_lost
+    assert read_all(upload) == body
+    assert upload.is_lost is is_lost
+
+
+def test_nothing_is_lost_before_it_is_taken(client: Client) -> None:
+    """A long body may go to another backend while the first has had none of it."""
+    assert not client.upload(b"", 1_000_000).is_lost
+
+
+@pytest.mark.parametrize("length", [0, 10, 11])
+def test_a_declared_size_above_the_limit_is_refused_at_once(
+    client: Client, length: int
+) -> None:
+    if length <= 10:
+        client.upload(b"", length, limit=10)
+        return
+    with pytest.raises(RequestError) as caught:
+        client.upload(b"", length, limit=10)
+    assert caught.value.status == 413
+
+
+def test_a_chunked_body_is_refused_as_soon_as_it_passes_the_limit(
+    client: Client,
+) -> None:
+    upload = client.upload(b"a\r\n0123456789\r\n", CHUNKED, limit=10)
+    assert upload.read() == b"0123456789"
+    client.sock.sendall(b"1\r\nx\r\n")
+    with pytest.raises(RequestError) as caught:
+        upload.read()
+    assert caught.value.status == 413
+
+
+def test_without_a_limit_any_size_is_taken() -> None:
+    check_size(10**17, 0)
+    with pytest.raises(RequestError):
+        check_size(2, 1)
+
+
+@pytest.mark.parametrize("data", [b"zz\r\n", b"2\nok\n", b"2\r\nokay\r\n"])
+def test_a_broken_chunk_is_the_clients_fault(client: Client, data: bytes) -> None:
+    with pytest.raises(RequestError) as caught:
+        read_all(client.upload(data, CHUNKED))
+    assert caught.value.status == 400
+
+
+def test_a_body_that_stalls_is_408(client: Client) -> None:
+    upload = client.upload(b"hel", 5, idle_s=0.02)
+    assert upload.read() == b"hel"
+    with pytest.raises(RequestError) as caught:
+        upload.read()
+    assert caught.value.status == 408
+
+
+@pytest.mark.parametrize("length", [5, CHUNKED])
+@pytest.mark.parametrize("end", ["close", "half", "reset"])
+def test_a_client_that_leaves_amid_its_body_is_gone(
+    client: Client, end: str, length: int
+) -> None:
+    upload = client.upload(b"2\r\n", length)
+    if end == "half":
+        client.sock.shutdown(socket.SHUT_WR)
+    elif end == "reset":
+        reset(client.sock)
+    else:
+        client.sock.close()
+    with pytest.raises(ClientGoneError):
+        read_all(upload)
+    assert not upload.is_done

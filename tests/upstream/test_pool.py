@@ -1,0 +1,223 @@
+"""The idle connections of one backend: which are kept, taken and closed."""
+
+from __future__ import annotations
+
+import socket
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import gevent
+import pytest
+
+from lb.http1.response import ResponseParser
+from lb.model import Address, Backend
+from lb.streams.blocking import BlockingTransport
+from lb.streams.hub import HubTransport
+from lb.upstream.backend import LiveBackend, PoolLimits
+from tests.streams.pairs import hub_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lb.upstream.connection import Connection
+
+PATIENCE_S = 5.0
+
+
+class Place:
+    """A backend that listens for real, and the process's view of it."""
+
+    def __init__(self, transport: Any) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.transport = transport
+        self.far: list[socket.socket] = []
+        self.backend = self.live()
+
+    def live(self, **limits: float) -> LiveBackend:
+        where = Address(*self.listener.getsockname())
+        bounds = {"idle": 3, "idle_s": 60.0, "age_s": 600.0, **limits}
+        return LiveBackend(
+            Backend("b", where),
+            self.transport,
+            ResponseParser(limit_bytes=4096),
+            PoolLimits(**bounds),  # type: ignore[arg-type]
+        )
+
+    def connect(self, backend: LiveBackend | None = None) -> Connection:
+        connection = (backend or self.backend).connect(PATIENCE_S)
+        far, _ = self.listener.accept()
+        far.settimeout(PATIENCE_S)
+        self.far.append(far)
+        return connection
+
+    def close(self) -> None:
+        for far in self.far:
+            far.close()
+        self.listener.close()
+
+
+@pytest.fixture(params=["hub", "blocking"])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    is_hub = request.param == "hub"
+    made = Place(HubTransport() if is_hub else BlockingTransport())
+    yield made
+    made.backend.close_idle()
+    if is_hub:
+        made.transport.close()
+    made.close()
+
+
+@pytest.fixture
+def hub_place() -> Iterator[Place]:
+    made = Place(HubTransport())
+    yield made
+    made.transport.close()
+    made.close()
+
+
+def is_closed(far: socket.socket) -> bool:
+    return far.recv(1) == b""
+
+
+def test_an_empty_pool_gives_nothing(place: Place) -> None:
+    assert place.backend.take_idle() is None
+
+
+def test_the_connection_used_last_is_taken_first(place: Place) -> None:
+    """The surplus of a burst so grows old instead of being kept warm."""
+    a, b, c = (place.connect() for _ in range(3))
+    for connection in (a, b, c):
+        place.backend.put(connection)
+    assert place.backend.idle_connections == 3
+    assert [place.backend.take_idle() for _ in range(4)] == [c, b, a, None]
+    for connection in (a, b, c):
+        assert not connection.is_idle
+        connection.close()
+
+
+def test_no_more_than_the_bound_are_kept(place: Place) -> None:
+    connections = [place.connect() for _ in range(5)]
+    for connection in connections:
+        place.backend.put(connection)
+    assert place.backend.idle_connections == 3
+    assert [is_closed(far) for far in place.far[3:]] == [True, True]
+
+
+def test_a_bound_of_none_keeps_none(place: Place) -> None:
+    backend = place.live(idle=0)
+    backend.put(place.connect(backend))
+    assert backend.idle_connections == 0
+    assert is_closed(place.far[0])
+
+
+def test_a_connection_that_must_not_be_reused_is_closed(place: Place) -> None:
+    connection = place.connect()
+    connection.is_reusable = False
+    place.backend.put(connection)
+    assert place.backend.idle_connections == 0
+    assert is_closed(place.far[0])
+
+
+def test_a_connection_older_than_its_age_is_closed_when_put(place: Place) -> None:
+    backend = place.live(age_s=10)
+    connection = place.connect(backend)
+    connection.born = monotonic() - 11
+    backend.put(connection)
+    assert is_closed(place.far[0])
+
+
+def test_a_connection_that_grew_too_old_in_the_pool_is_not_taken(place: Place) -> None:
+    backend = place.live(age_s=10)
+    old, young = place.connect(backend), place.connect(backend)
+    backend.put(young)
+    backend.put(old)
+    old.born = monotonic() - 11
+    assert backend.take_idle() is young
+    assert is_closed(place.far[0])
+    young.close()
+
+
+def test_a_connection_idle_for_too_long_is_not_taken(place: Place) -> None:
+    backend = place.live(idle_s=0)
+    backend.put(place.connect(backend))
+    assert backend.take_idle() is None
+    assert is_closed(place.far[0])
+
+
+def test_a_connection_that_the_backend_closed_is_not_taken(place: Place) -> None:
+    connection = place.connect()
+    place.backend.put(connection)
+    place.far[0].close()
+    gevent.sleep(0.01)
+    assert place.backend.take_idle() is None
+
+
+def test_a_connection_with_bytes_nobody_asked_for_is_not_taken(place: Place) -> None:
+    """They would be read as the answer to the next request."""
+    connection = place.connect()
+    place.backend.put(connection)
+    place.far[0].sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    gevent.sleep(0.01)
+    assert place.backend.take_idle() is None
+
+
+def test_a_connection_that_is_not_quiet_is_not_kept(place: Place) -> None:
+    connection = place.connect()
+    place.far[0].sendall(b"surplus")
+    gevent.sleep(0.01)
+    place.backend.put(connection)
+    assert place.backend.idle_connections == 0
+
+
+def test_a_taken_connection_has_no_deadline_left(place: Place) -> None:
+    connection = place.connect()
+    place.backend.put(connection)
+    taken = place.backend.take_idle()
+    assert taken is connection
+    assert taken.stream.deadline > monotonic() + 1e6
+    taken.close()
+
+
+def test_idle_connections_of_a_backend_that_is_down_are_closed(place: Place) -> None:
+    for connection in [place.connect() for _ in range(3)]:
+        place.backend.put(connection)
+    place.backend.close_idle()
+    assert place.backend.idle_connections == 0
+    assert all(is_closed(far) for far in place.far)
+
+
+def test_a_backend_that_is_not_usable_keeps_none(place: Place) -> None:
+    """A request that ran while it went down gives its connection back too late."""
+    connection = place.connect()
+    place.backend.is_usable = False
+    place.backend.put(connection)
+    assert place.backend.idle_connections == 0
+    assert is_closed(place.far[0])
+
+
+def test_repr_tells_the_state(place: Place) -> None:
+    connection = place.connect()
+    assert repr(connection) == "<Connection b busy requests=0>"
+    place.backend.put(connection)
+    assert repr(connection) == "<Connection b idle requests=0>"
+    assert repr(place.backend) == "<LiveBackend b idle=1>"
+
+
+def test_a_close_while_idle_is_noticed_at_once(hub_place: Place) -> None:
+    hub_place.backend.put(hub_place.connect())
+    hub_place.far[0].close()
+    hub_until(lambda: hub_place.backend.idle_connections == 0)
+    assert hub_place.transport.streams == set()
+
+
+def test_bytes_while_idle_close_the_connection_at_once(hub_place: Place) -> None:
+    hub_place.backend.put(hub_place.connect())
+    hub_place.far[0].sendall(b"HTTP/1.1 408 Timeout\r\n\r\n")
+    hub_until(lambda: hub_place.backend.idle_connections == 0)
+
+
+def test_the_idle_timeout_closes_without_anybody_asking(hub_place: Place) -> None:
+    backend = hub_place.live(idle_s=0.01)
+    backend.put(hub_place.connect(backend))
+    hub_until(lambda: backend.idle_connections == 0)
+    assert is_closed(hub_place.far[0])
