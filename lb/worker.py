@@ -32,7 +32,8 @@ from gunicorn.workers.ggevent import GeventWorker
 from lb.errors import LbError
 from lb.http1.forward import Peer, request_ids
 from lb.http1.request import RequestParser
-from lb.proxy.session import Lane, Session
+from lb.proxy.lane import Lane
+from lb.proxy.session import Session
 from lb.streams.hub import HubTransport
 
 if TYPE_CHECKING:

@@ -8,9 +8,8 @@ the client leaves. One greenlet runs one session; nothing here is shared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from lb.errors import (
     AttemptError,
@@ -32,15 +31,10 @@ from lb.proxy.tunnel import Tunnel
 from lb.proxy.upload import StreamSource, Upload, check_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lb.http1.forward import Peer
-    from lb.http1.request import RequestHead, RequestParser
+    from lb.http1.request import RequestHead
     from lb.http1.response import ResponseHead
-    from lb.proxy.accesslog import AccessLog
-    from lb.proxy.engine import Engine
     from lb.proxy.exchange import Response
-    from lb.proxy.tunnel import Joinable
+    from lb.proxy.lane import Lane
     from lb.streams.hub import HubStream
 
 LINGER_S: Final = 5.0
@@ -54,36 +48,6 @@ LEFT_STATUS: Final = 499
 
 No client ever sees it; nginx made the number known.
 """
-
-
-@dataclass(slots=True)
-class Lane:
-    """What all sessions of a worker share. Times are seconds, sizes bytes."""
-
-    engine: Engine
-    log: AccessLog | None
-    via: str
-    keepalive_s: float
-    request_head_s: float
-    idle_s: float
-    welcome: Callable[[str], tuple[Peer, RequestParser]]
-    """From a client's address to how it is named upstream, and the rules for it."""
-    takes_proxy_header: bool
-    head_bytes: int
-    body_bytes: int
-    keep_bytes: int
-    spawn: Callable[[Callable[[], None]], Joinable]
-    is_stopping: bool = False
-    sessions: set[Any] = field(default_factory=set)
-
-    def stop(self) -> None:
-        """From now on, let every answer be the last of its connection, and say so."""
-        self.is_stopping = True
-
-    def close_idle(self) -> None:
-        """Close the connections on which no request has come, after `stop`."""
-        for session in list(self.sessions):
-            session.leave_if_idle()
 
 
 class Session:

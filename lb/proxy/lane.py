@@ -1,0 +1,46 @@
+"""What all client connections of one worker share in the fast lane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lb.http1.forward import Peer
+    from lb.http1.request import RequestParser
+    from lb.proxy.accesslog import AccessLog
+    from lb.proxy.engine import Engine
+    from lb.proxy.session import Session
+    from lb.proxy.tunnel import Joinable
+
+
+@dataclass(slots=True)
+class Lane:
+    """What all sessions of a worker share. Times are seconds, sizes bytes."""
+
+    engine: Engine
+    log: AccessLog | None
+    via: str
+    keepalive_s: float
+    request_head_s: float
+    idle_s: float
+    welcome: Callable[[str], tuple[Peer, RequestParser]]
+    """From a client's address to how it is named upstream, and the rules for it."""
+    takes_proxy_header: bool
+    head_bytes: int
+    body_bytes: int
+    keep_bytes: int
+    spawn: Callable[[Callable[[], None]], Joinable]
+    is_stopping: bool = False
+    sessions: set[Session] = field(default_factory=set)
+
+    def stop(self) -> None:
+        """From now on, let every answer be the last of its connection, and say so."""
+        self.is_stopping = True
+
+    def close_idle(self) -> None:
+        """Close the connections on which no request has come, after `stop`."""
+        for session in list(self.sessions):
+            session.leave_if_idle()
