@@ -23,7 +23,7 @@ from lb.errors import (
     TerminatedError,
 )
 from lb.http1.body import chunk, last_chunk
-from lb.http1.grammar import CHUNKED
+from lb.http1.grammar import CHUNKED, IDEMPOTENT
 from lb.http1.response import ResponseHead
 from lb.proxy.exchange import Response
 from lb.proxy.retry import Again, after
@@ -120,7 +120,9 @@ class Engine:
         connection: Connection | None = None
         try:
             if not fresh:
-                connection = backend.take_idle()
+                connection = backend.take_idle(
+                    is_precious=request.head.method not in IDEMPOTENT
+                )
             if connection is None:
                 connection = backend.connect(self._timeouts.connect_s)
             connection.requests += 1

@@ -76,6 +76,10 @@ class BlockingStream:
         poll.register(self.sock, select.POLLIN)
         return not poll.poll(0)
 
+    def has_input(self) -> bool:
+        """See `Stream.has_input`."""
+        return not self.is_quiet()
+
     def shut_write(self) -> None:
         """See `Stream.shut_write`."""
         try:

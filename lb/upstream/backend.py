@@ -82,15 +82,23 @@ class LiveBackend:
         """How many connections wait to be used again."""
         return len(self._idle)
 
-    def take_idle(self) -> Connection | None:
-        """A live idle connection, the youngest first, or None. Amortised O(1)."""
+    def take_idle(self, *, is_precious: bool = False) -> Connection | None:
+        """A live idle connection, the youngest first, or None. Amortised O(1).
+
+        For a request that could not be sent again (`is_precious`), the kernel is
+        asked whether the backend has closed it: the event loop may not know yet.
+        """
         while self._idle:
             try:
                 connection = self._idle.pop()
             except IndexError:  # another thread took the last one
                 return None
             connection.is_idle = False
-            if connection.stream.is_quiet() and not self._has_expired(connection):
+            if (
+                connection.stream.is_quiet()
+                and not (is_precious and connection.stream.has_input())
+                and not self._has_expired(connection)
+            ):
                 connection.stream.deadline = NEVER
                 return connection
             connection.close()

@@ -58,6 +58,9 @@ class Script:
     def write(self, data: bytes | memoryview) -> None:
         self.written += data
 
+    def has_input(self) -> bool:
+        return not self.is_quiet()
+
     def is_quiet(self) -> bool:
         return not self.is_closed
 

@@ -152,6 +152,15 @@ def test_a_connection_that_the_backend_closed_is_not_taken(place: Place) -> None
     assert place.backend.take_idle() is None
 
 
+def test_a_precious_request_gets_none_that_was_closed_this_very_moment(
+    place: Place,
+) -> None:
+    """The event loop has had no turn since; the kernel knows all the same."""
+    place.backend.put(place.connect())
+    place.far[0].close()
+    assert place.backend.take_idle(is_precious=True) is None
+
+
 def test_a_connection_with_bytes_nobody_asked_for_is_not_taken(place: Place) -> None:
     """They would be read as the answer to the next request."""
     connection = place.connect()
