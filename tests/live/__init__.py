@@ -1,0 +1,1 @@
+"""The whole product, live: real processes, real sockets, honest fakes of backends."""
