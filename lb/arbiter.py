@@ -106,6 +106,8 @@ def starting(server: Any) -> None:
         stop_start(error)
     raise_file_limit(settings.limits.connections)
     server.log.info("Evenhand %s balances over:", __version__)
+    server.log.info("  listening: %s", " ".join(server.cfg.bind))
+    server.log.info("  workers: %s", server.cfg.workers)
     for text in in_force_lines(settings):
         server.log.info("  %s", text)
     server.log.info("  state: %s", path)
@@ -153,5 +155,7 @@ def in_force_lines(settings: Settings) -> list[str]:
         lines.setdefault(section or key, []).append(
             f"{name}={value}{source}" if section else f"{value}{source}"
         )
-    del lines["state"]  # its own line says the path that was chosen
+    # What was chosen in the end stands in lines of its own.
+    for key in ("bind", "workers", "state"):
+        del lines[key]
     return [f"{section}: {' '.join(values)}" for section, values in lines.items()]

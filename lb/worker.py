@@ -15,12 +15,9 @@ from __future__ import annotations
 import _socket
 import contextlib
 import errno
-import ipaddress
-import secrets
 import socket
 import sys
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import gevent
@@ -30,16 +27,14 @@ from gunicorn.workers.base import Worker
 from gunicorn.workers.ggevent import GeventWorker
 
 from lb.errors import LbError
-from lb.http1.forward import Peer, request_ids
-from lb.http1.request import RequestParser
 from lb.proxy.lane import Lane
+from lb.proxy.reception import Reception
 from lb.proxy.session import Session
 from lb.streams.hub import HubTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lb.config import Settings
     from lb.process import ServingProcess
 
 ACCEPTS_ALONE: Final = 64
@@ -220,7 +215,7 @@ def lane_for(process: ServingProcess) -> Lane:
         engine=balancer.engine,
         log=balancer.log,
         via=settings.headers.via,
-        welcome=welcome_for(settings),
+        welcome=Reception(settings).welcome,
         takes_proxy_header=settings.proxy_protocol,
         keepalive_s=settings.timeouts.keepalive,
         request_head_s=settings.timeouts.request_head,
@@ -230,29 +225,3 @@ def lane_for(process: ServingProcess) -> Lane:
         keep_bytes=settings.retries.body_bytes,
         spawn=gevent.spawn,
     )
-
-
-def welcome_for(settings: Settings) -> Callable[[str], tuple[Peer, RequestParser]]:
-    """From a client's address to its name upstream and the parser with its rules."""
-    make = partial(
-        RequestParser,
-        limit_bytes=settings.limits.head_bytes,
-        underscores=settings.headers.underscores,
-    )
-    parsers = make(trusts_peer=False), make(trusts_peer=True)
-    via = settings.headers.via.encode("latin-1")
-    trusted = settings.trusted_proxies
-    ids = request_ids(secrets.token_hex(8).encode())
-
-    def welcome(ip: str) -> tuple[Peer, RequestParser]:
-        return Peer(ip or "unix:", via=via, ids=ids), parsers[is_trusted(ip, trusted)]
-
-    return welcome
-
-
-def is_trusted(ip: str, networks: tuple[Any, ...]) -> bool:
-    """Whether `ip` is one of the trusted proxies."""
-    if not networks or not ip:
-        return False
-    address = ipaddress.ip_address(ip.partition("%")[0])
-    return any(address in network for network in networks)

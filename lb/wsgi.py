@@ -17,7 +17,6 @@ the root gunicorn.conf.py calls in each worker.
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -26,11 +25,10 @@ from flask import Flask, Response, request
 
 from lb import rendering
 from lb.errors import HttpError, LbError, RequestError
-from lb.http1.forward import Peer, request_ids
 from lb.http1.replies import reply
-from lb.http1.request import RequestParser
 from lb.proxy.accesslog import line
 from lb.proxy.exchange import Request
+from lb.proxy.reception import Reception
 from lb.proxy.upload import Upload
 
 if TYPE_CHECKING:
@@ -46,7 +44,6 @@ class Face(Flask):
         self._settings = settings
         self._starting = threading.Lock()
         self._process: ServingProcess | None = None
-        self._ids = request_ids(secrets.token_hex(8).encode())
 
     def start(self) -> ServingProcess:
         """The serving process behind this application, opened on the first call.
@@ -73,10 +70,8 @@ class Face(Flask):
                     threads=True,
                     published=published,
                 )
-                self._parser = RequestParser(
-                    limit_bytes=self._settings.limits.head_bytes,
-                    underscores="keep",  # the server has folded them already
-                )
+                # Underscores are kept: the server has folded them already.
+                self._reception = Reception(self._settings, underscores="keep")
             return self._process
 
     def stop(self) -> None:
@@ -102,16 +97,13 @@ class Face(Flask):
     def _balance(self, process: ServingProcess, environ: dict[str, Any]) -> Response:
         begun = monotonic()
         settings = process.balancer.settings
-        ip = environ.get("REMOTE_ADDR") or "unix:"
+        ip = environ.get("REMOTE_ADDR") or ""
         if environ.get("HTTP_UPGRADE", "").lower() == "websocket":
             raise RequestError("WSGI has no tunnels: use the fast lane", status=501)
-        head = rendering.parse_environ(self._parser, environ)
-        peer = Peer(
-            ip,
-            proto=environ["wsgi.url_scheme"].encode(),
-            via=settings.headers.via.encode(),
-            ids=self._ids,
-        )
+        who = ip or "unix:"
+        proto = environ["wsgi.url_scheme"].encode()
+        peer, parser = self._reception.welcome(ip, proto)
+        head = rendering.parse_environ(parser, environ)
         exchanged = Request(head, peer.request_head(head))
         if head.length:
             exchanged.upload = Upload(
@@ -126,7 +118,7 @@ class Face(Flask):
             if log is not None:
                 took_s = monotonic() - begun
                 text = line(
-                    exchanged, ip, status=status, sent_bytes=sent, took_s=took_s
+                    exchanged, who, status=status, sent_bytes=sent, took_s=took_s
                 )
                 log.write(f"{text} {note}".rstrip())
 

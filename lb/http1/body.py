@@ -11,9 +11,12 @@ only, CRLF only; extensions are bounded and dropped, never interpreted.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from lb.http1.grammar import CHUNKED, NEVER_TRAILERS, UNTIL_CLOSE, is_token
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 MAX_SIZE_LINE: Final = 4096
 """Bytes of one chunk-size line with its extensions; nginx and h11 bound it too."""
@@ -88,17 +91,29 @@ class UntilClose:
 
 
 class Chunked:
-    """A body in the chunked coding; `trailers` holds lines that may be passed on."""
+    """A body in the chunked coding; `trailers` holds lines that may be passed on.
 
-    __slots__ = ("_left", "_pending", "_trailer_bytes", "is_done", "rest", "trailers")
+    Those that the head's Connection field `nominated` (in lower case) may not.
+    """
+
+    __slots__ = (
+        "_left",
+        "_nominated",
+        "_pending",
+        "_trailer_bytes",
+        "is_done",
+        "rest",
+        "trailers",
+    )
 
     # What `_left` says besides "bytes of the chunk still to come".
     _SIZE_LINE: Final = 0
     _CHUNK_END: Final = -1
     _TRAILERS: Final = -2
 
-    def __init__(self) -> None:
+    def __init__(self, nominated: Collection[bytes] = ()) -> None:
         self._left = self._SIZE_LINE
+        self._nominated = nominated
         self._pending = b""
         self._trailer_bytes = 0
         self.is_done = False
@@ -171,14 +186,16 @@ class Chunked:
             raise FramingError("the trailer section is too large")
         if not colon or not is_token(name) or not _is_field_value(value):
             raise FramingError("a trailer line is not a field")
-        if name.lower() not in NEVER_TRAILERS and b"_" not in name:
-            self.trailers.append(line)
+        lowered = name.lower()
+        if lowered in NEVER_TRAILERS or lowered in self._nominated or b"_" in name:
+            return
+        self.trailers.append(line)
 
 
-def framing_for(length: int) -> Framing:
-    """The framing that a head's `length` stands for."""
+def framing_for(length: int, nominated: Collection[bytes] = ()) -> Framing:
+    """The framing that a head's `length` stands for; see `Chunked` for the other."""
     if length == CHUNKED:
-        return Chunked()
+        return Chunked(nominated)
     if length == UNTIL_CLOSE:
         return UntilClose()
     return Sized(length)

@@ -24,6 +24,7 @@ _SENTENCES: Final = {
     405: "This method is not offered here.",
     408: "The request did not arrive in time.",
     413: "The request body is too large.",
+    414: "The request target is too long.",
     417: "The expectation cannot be met.",
     431: "The request head is too large.",
     501: "The request needs something that is not implemented here.",
@@ -55,11 +56,15 @@ def reply(error: HttpError, *, via: str) -> tuple[int, list[tuple[str, str]], by
 
 
 def reply_bytes(
-    error: HttpError, *, via: str, keep_alive: bool, has_body: bool = True
+    error: HttpError, *, via: str, date: bytes, keep_alive: bool, has_body: bool = True
 ) -> bytes:
-    """The same answer as one HTTP/1.1 message; without body for HEAD."""
+    """The same answer as one HTTP/1.1 message; without body for HEAD.
+
+    It MUST have a `date` (RFC 9110 section 6.6.1).
+    """
     status, fields, body = reply(error, via=via)
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+    lines.append(f"Date: {date.decode('ascii')}")
     lines += [f"{name}: {value}" for name, value in fields]
     lines.append("Connection: keep-alive" if keep_alive else "Connection: close")
     head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"

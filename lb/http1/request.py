@@ -127,7 +127,7 @@ class RequestParser:
         """The head at the start of `data`, or None while it is not all there.
 
         Raises:
-            RequestError: 400, 431, 501 or 505, as the fault asks.
+            RequestError: 400, 405, 414, 417, 431 or 505, as the fault asks.
         """
         try:
             raw = parse_request(
@@ -135,9 +135,13 @@ class RequestParser:
             )
         except IncompleteError:
             if len(data) > self._limit:
-                raise RequestError("the head is too large", status=431) from None
+                # RFC 9112 section 3 wants 414 where it is the target's fault.
+                status = 431 if b"\n" in data else 414
+                raise RequestError("the head is too large", status=status) from None
             return None
-        except (LimitRequestHeaders, LimitRequestLine) as error:
+        except LimitRequestLine as error:
+            raise RequestError(str(error), status=414) from error
+        except LimitRequestHeaders as error:
             raise RequestError(str(error), status=431) from error
         except ValueError as error:
             raise _syntax_error(data, str(error)) from error
@@ -176,9 +180,12 @@ class RequestParser:
         """The same lines without those that Connection names (RFC 9110 7.6.1)."""
         names, head.nominated = [*head.nominated, b"connection"], []
         left = [p for p in pairs if p[0].lower() not in names]
-        head.length = 0
+        head.length, head.max_forwards = 0, -1
+        head.expects_continue = False
         head.forwarded = head.forwarded_for = head.request_id = head.upgrade = b""
-        return self._keep(tuple(left), head)
+        fields = self._keep(tuple(left), head)
+        head.nominated = names  # trailers of these names are removed, too
+        return fields
 
     def _learn(self, name: bytes) -> bytes:
         """The rule for a name seen for the first time in this spelling."""

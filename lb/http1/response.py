@@ -8,6 +8,7 @@ cannot be read in exactly one way becomes a 502, never a guess.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from gunicorn_h1c._parser import IncompleteError, ParseError, parse_response
@@ -26,6 +27,8 @@ from lb.http1.grammar import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+_SPACE_BEFORE_COLON: Final = re.compile(rb"(?m)^([!#-'*+.^-z|~0-9A-Z-]+)[ \t]+:")
 
 SPECIAL: Final = b""
 """A rule that is not a prefix: the field is looked at, one by one."""
@@ -101,7 +104,7 @@ class ResponseParser:
                 raise ResponseTooLargeError("the response head is too large") from None
             return None
         except ParseError as error:
-            raise ResponseError(f"no HTTP response: {data[:40]!r}") from error
+            return self._parse_repaired(data, method, error)
         head = ResponseHead(
             raw["status"], raw["message"], raw["minor_version"], raw["consumed"]
         )
@@ -111,6 +114,25 @@ class ResponseParser:
             raise ResponseTooLargeError("the response head is too large")
         self._keep(pairs, head)
         head.length = body_length(head, method)
+        return head
+
+    def _parse_repaired(
+        self, data: bytes, method: bytes, error: ParseError
+    ) -> ResponseHead | None:
+        """The head without white space before colons, which a proxy MUST remove.
+
+        RFC 9112 section 5.1; in a request the same is refused.
+        """
+        raw, end, _ = data.partition(b"\r\n\r\n")
+        if not end and raw.endswith((b" ", b"\t")):
+            end = b":"  # it may be the very next byte to come
+        raw += end
+        repaired = _SPACE_BEFORE_COLON.sub(rb"\1:", raw)
+        if len(repaired) == len(raw):
+            raise ResponseError(f"no HTTP response: {data[:40]!r}") from error
+        head = self.parse(repaired, method)
+        if head is not None:
+            head.size = len(raw)
         return head
 
     def _keep(self, pairs: Sequence[tuple[bytes, bytes]], head: ResponseHead) -> None:
@@ -134,6 +156,7 @@ class ResponseParser:
             names, head.nominated = [*head.nominated, b"connection"], []
             head.declared_length, head.is_chunked = -1, False
             self._keep([p for p in pairs if p[0].lower() not in names], head)
+            head.nominated = names  # trailers of these names are removed, too
 
     def _learn(self, name: bytes) -> bytes:
         """The rule for a name seen for the first time in this spelling."""

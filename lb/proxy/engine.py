@@ -27,6 +27,7 @@ from lb.http1.grammar import CHUNKED, IDEMPOTENT
 from lb.http1.response import ResponseHead
 from lb.proxy.exchange import Response
 from lb.proxy.retry import Again, after
+from lb.streams.stream import NEVER
 
 if TYPE_CHECKING:
     from lb.proxy.exchange import Request
@@ -152,6 +153,8 @@ class Engine:
     ) -> Body:
         if not request.head.upgrade:
             raise ResponseError("it switched protocols without being asked")
+        if not head.upgrade:
+            raise ResponseError("it does not say to which protocol it switched")
         return connection.take_tunnel(head)
 
     def _ask(self, request: Request, connection: Connection) -> ResponseHead:
@@ -209,6 +212,7 @@ class Engine:
         is_over = False
         while True:
             if not stream.is_quiet():
+                stream.deadline = monotonic() + self._timeouts.idle_s
                 head = connection.read_head(request.head.method)
                 if head.status >= 200:
                     return head
@@ -218,6 +222,8 @@ class Engine:
                 if not unsent:
                     if is_over:
                         return None
+                    # The client has its own deadline; ours would wake its read.
+                    stream.deadline = NEVER
                     piece = upload.read()
                     is_over = not piece
                     unsent = _framed(piece, upload) if is_chunked else piece
@@ -233,14 +239,15 @@ class Engine:
         """Let the backend decide about `Expect: 100-continue` (RFC 9110 10.1.1)."""
         stream = connection.stream
         deadline, stream.deadline = stream.deadline, monotonic() + CONTINUE_S
-        try:
-            head = connection.read_head(request.head.method)
-        except ResponseTimeoutError:
-            stream.deadline = deadline
-            self._interim(request, _CONTINUE_HEAD)
-            return None
+        status = 0
+        while status != 100:
+            try:
+                head = connection.read_head(request.head.method)
+            except ResponseTimeoutError:
+                head = _CONTINUE_HEAD
+            status = head.status
+            if status >= 200:
+                break
+            self._interim(request, head)
         stream.deadline = deadline
-        if head.status >= 200:
-            return head
-        self._interim(request, head)
-        return None
+        return head if status >= 200 else None

@@ -158,7 +158,7 @@ class Session:
             RequestError: it is malformed, too large, or not whole in time.
         """
         stream, data = self._stream, self._rest
-        if not data:
+        if not data or data == b"\r\n":  # an old client's extra line: RFC 9112 2.2
             lane = self._lane
             patience_s = lane.keepalive_s if self._served else lane.request_head_s
             stream.deadline = monotonic() + patience_s
@@ -210,7 +210,12 @@ class Session:
             return Request(head, wire + rest[:length], on_interim=self._send_interim)
         self._rest = b""
         source = StreamSource(
-            self._stream, rest, length=length, idle_s=lane.idle_s, clock=monotonic
+            self._stream,
+            rest,
+            length=length,
+            idle_s=lane.idle_s,
+            clock=monotonic,
+            nominated=head.nominated,
         )
         upload = Upload(
             source,
@@ -218,6 +223,8 @@ class Session:
             keep_bytes=lane.keep_bytes,
             limit_bytes=lane.body_bytes,
         )
+        if rest:
+            check_size(source.prime(), lane.body_bytes)
         return Request(head, wire, upload=upload, on_interim=self._send_interim)
 
     # Writing -----------------------------------------------------------------
@@ -263,7 +270,7 @@ class Session:
                 self._stream.abort()
                 return False
         self._record(request, head.status, sent, begun)
-        if not keep_alive and request.upload_cut:
+        if not keep_alive and (request.upload_cut or not self._stream.is_quiet()):
             self._linger()
         return keep_alive
 
@@ -326,7 +333,11 @@ class Session:
             has_body = request.head.method != b"HEAD"
         self._request = None
         reply = reply_bytes(
-            error, via=self._lane.via, keep_alive=keep_alive, has_body=has_body
+            error,
+            via=self._lane.via,
+            date=http_date(),
+            keep_alive=keep_alive,
+            has_body=has_body,
         )
         if request is not None:
             self._record(request, error.status, 0, begun, error.label, error.detail)

@@ -18,7 +18,7 @@ from lb.errors import (
 from lb.http1.body import Chunked, FramingError, framing_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from lb.streams.stream import Stream
 
@@ -131,10 +131,10 @@ def check_size(length: int, limit_bytes: int) -> None:
 class StreamSource:
     """A body read from a client's own stream, behind its head.
 
-    `data` is what came with the head.
+    `data` is what came with the head, `nominated` the names in its Connection field.
     """
 
-    __slots__ = ("_clock", "_data", "_framing", "_idle_s", "_stream")
+    __slots__ = ("_clock", "_data", "_framing", "_idle_s", "_ready", "_stream")
 
     def __init__(
         self,
@@ -144,10 +144,12 @@ class StreamSource:
         length: int,
         idle_s: float,
         clock: Callable[[], float],
+        nominated: Collection[bytes] = (),
     ) -> None:
         self._stream = stream
-        self._framing = framing_for(length)
+        self._framing = framing_for(length, nominated)
         self._data = data
+        self._ready = b""
         self._idle_s = idle_s
         self._clock = clock
 
@@ -171,8 +173,25 @@ class StreamSource:
         """See `Source.wake`."""
         self._stream.wake(EarlyAnswerError())
 
+    def prime(self) -> int:
+        """Decode what came with the head; how many bytes of the body that gave.
+
+        So what is wrong with it is refused before a backend has seen anything.
+
+        Raises:
+            RequestError: it is malformed.
+        """
+        try:
+            self._ready, self._data = self._framing.feed(self._data), b""
+        except FramingError as error:
+            raise RequestError(str(error)) from error
+        return len(self._ready)
+
     def read(self) -> bytes:
         """See `Source.read`."""
+        if self._ready:
+            piece, self._ready = self._ready, b""
+            return piece
         framing = self._framing
         data, self._data = self._data, b""
         try:

@@ -132,7 +132,7 @@ class Connection:
     def take_body(self, head: ResponseHead) -> Body:
         """The body behind `head`, with what of it has already arrived."""
         data, self._buffer = self._buffer, b""
-        return Body(self, framing_for(head.length), data, head)
+        return Body(self, framing_for(head.length, head.nominated), data, head)
 
     def take_tunnel(self, head: ResponseHead) -> Body:
         """All bytes behind a 101, until the backend closes."""

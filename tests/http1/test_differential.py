@@ -8,6 +8,7 @@ fault, because that is what request smuggling is made of.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import h11
@@ -42,6 +43,10 @@ RESPONSE_DIFFERENCES: Final[dict[str, Callable[[bytes, ResponseHead], bool]]] = 
     # The status line is written anew for the client, so nobody else reads it.
     "spaces in the status line": lambda data, head: (
         not data.startswith(b"HTTP/1.%d %d" % (head.minor, head.status))
+    ),
+    # RFC 9112 section 5.1: a proxy MUST remove it; h11 is no proxy.
+    "white space before a colon": lambda data, _: (
+        re.search(rb"\n[\w-]+[ \t]+:", data) is not None
     ),
     # h11 takes it for an answer to a request to upgrade only; so does the engine.
     "an upgrade nobody asked for": lambda _, head: head.status == 101,
@@ -307,6 +312,7 @@ def test_each_difference_of_requests_is_still_one(reason: str) -> None:
 def test_each_difference_of_responses_is_still_one(reason: str) -> None:
     samples = {
         "spaces in the status line": b"HTTP/1.1  200 OK\r\n\r\n",
+        "white space before a colon": b"HTTP/1.1 200 OK\r\nX : 1\r\n\r\n",
         "an upgrade nobody asked for": b"HTTP/1.1 101 X\r\n\r\n",
     }
     assert ResponseParser(limit_bytes=LIMIT).parse(samples[reason], b"GET") is not None
