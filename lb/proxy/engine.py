@@ -84,10 +84,9 @@ class Engine:
         if request.head.max_forwards == 0:
             raise FinalRecipientError
         tried: list[LiveBackend] = []
-        backend = self._roster.choose()
+        backend = self._roster.first()
         fresh = False
         while True:
-            assert backend is not None  # noqa: S101 - choose() raises for the first
             request.attempts += 1
             request.backend = backend
             try:
@@ -96,12 +95,16 @@ class Engine:
                 if isinstance(error, (ConnectRefusedError, ConnectTimeoutError)):
                     self._tally.fail(backend)
                 again = self._after(error, request)
+                tried.append(backend)
+                following = None
+                if again is not Again.NO:
+                    following = self._roster.another(tried)
                 if again is Again.FRESH:
                     fresh = True
-                    continue
-                tried.append(backend)
-                if again is Again.NO or not (backend := self._roster.choose(tried)):
+                    following = following or backend
+                if following is None:
                     raise
+                backend = following
 
     def _after(self, error: AttemptError, request: Request) -> Again:
         if request.attempts >= self._attempts:

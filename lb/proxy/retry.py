@@ -19,7 +19,7 @@ class Again(Enum):
     """What to do after an attempt failed."""
 
     ELSEWHERE = "at a backend not tried yet"
-    FRESH = "on a new connection, at the same backend too"
+    FRESH = "on a new connection, elsewhere if there is one, else at the same backend"
     NO = "no"
 
 

@@ -50,27 +50,29 @@ class Roster:
         """Every backend of the table, usable or not, as last read."""
         return self._by_id.values()
 
-    def choose(self, tried: Sequence[LiveBackend] = ()) -> LiveBackend | None:
-        """The backend for the next attempt, none of `tried`; None if none is left.
-
-        O(1) for the first attempt: 0.5 us, two cell reads and the policy. A retry
-        goes to the next in the table after the one tried last, O(n).
+    def first(self) -> LiveBackend:
+        """The backend for a first attempt. O(1): 0.5 us, two cells and the policy.
 
         Raises:
-            UnavailableError: nothing was tried and none may be used now.
+            UnavailableError: none may be used now.
         """
         cells = self._cells
         if cells[self._cell_a] + cells[self._cell_b] != self._seen:
             self._rebuild()
-        candidates = self._candidates
-        if not candidates:
-            if tried:
-                return None
+        if not self._candidates:
             raise UnavailableError("no backend is up and ready")
-        if not tried:
-            return self._policy.choose()
-        # A retry takes no turn of the rotation: with two backends, every request
-        # would else begin at the one that fails.
+        return self._policy.choose()
+
+    def another(self, tried: Sequence[LiveBackend]) -> LiveBackend | None:
+        """The backend for a retry, none of `tried`; None if none is left. O(n).
+
+        It is the next in the table after the one tried last, and takes no turn of
+        the rotation: with two backends, every request would else begin at the one
+        that fails.
+        """
+        if self._file.generation() != self._seen:
+            self._rebuild()
+        candidates = self._candidates
         last = tried[-1]
         at = candidates.index(last) + 1 if last in candidates else 0
         ring = [*candidates[at:], *candidates[:at]]

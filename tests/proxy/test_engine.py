@@ -20,7 +20,7 @@ from lb.errors import (
 )
 from lb.http1.request import RequestParser
 from lb.http1.response import ResponseParser
-from lb.model import Address, Backend
+from lb.model import Address, Backend, Wish
 from lb.proxy.engine import Engine, Timeouts
 from lb.proxy.exchange import Request, Response
 from lb.proxy.roster import Roster
@@ -113,6 +113,10 @@ class Scene:
         timeouts = Timeouts(connect_s=1, response_s=1, idle_s=1)
         self.engine = Engine(self.roster, tally, timeouts, attempts=attempts)
 
+    def made_by(self, port: int) -> list[tuple[int, Script]]:
+        """The connections that were made to a port."""
+        return [(p, script) for p, script in self.transport.made if p == port]
+
     def script(self, port: int, *scripts: Script | Exception) -> None:
         self.transport.waiting[port] += scripts
 
@@ -131,7 +135,7 @@ class Scene:
         script = Script(OK, *steps)
         self.script(port, script)
         while not self.transport.made or self.transport.made[-1][0] != port:
-            backend = self.roster.choose()
+            backend = self.roster.first()
             assert backend is not None
             if backend.address.port == port:
                 connection = backend.connect(1)
@@ -188,17 +192,32 @@ def test_a_failed_connect_goes_elsewhere_with_any_method(
 
 
 @pytest.mark.parametrize("end", [CLOSES, RESETS])
-def test_a_stale_connection_costs_one_fresh_attempt_at_the_same_backend(
+def test_a_stale_connection_costs_one_attempt_on_a_new_one_elsewhere(
     scene: Scene, end: Step
 ) -> None:
+    """New, because the next one from a pool may be as stale."""
     stale = scene.warm(1, end)
-    scene.script(1, Script(OK))
-    scene.script(2, Script(OK))
+    scene.script(2, Script(OK), Script(OK))
     while True:  # until the turn is the first backend's
         request, response = scene.exchange()
         response.finish()
         if request.attempts > 1:
             break
+    assert request.backend is not None
+    assert (request.attempts, request.backend.name) == (2, "b2")
+    assert stale.is_closed
+    assert all(script.written.count(b"GET") == 1 for _, script in scene.made_by(2))
+
+
+@pytest.mark.parametrize("end", [CLOSES, RESETS])
+def test_a_stale_connection_of_the_only_backend_is_replaced(
+    scene: Scene, end: Step
+) -> None:
+    stale = scene.warm(1, end)
+    scene.file.set_wish(1, Wish.DRAIN)
+    scene.script(1, Script(OK))
+    request, response = scene.exchange()
+    response.finish()
     assert request.backend is not None
     assert (request.attempts, request.backend.name) == (2, "b1")
     assert stale.is_closed
