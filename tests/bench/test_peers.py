@@ -75,6 +75,18 @@ def test_the_access_log_is_off_but_for_its_workload(
     assert path in plain.launch_naive(logging_duty).argv
 
 
+def test_the_tuned_nginx_differs_from_the_reference_in_its_buffers_only(
+    duty: Duty,
+) -> None:
+    plain_lines = set(nginx.config(duty).splitlines())
+    tuned = set(nginx.config(duty, nginx.LARGE).splitlines())
+    assert {line.split()[0] for line in tuned - plain_lines} == {
+        "proxy_buffer_size",
+        "proxy_buffers",
+        "proxy_busy_buffers_size",
+    }
+
+
 def test_every_peer_gets_as_many_workers(duty: Duty) -> None:
     assert "worker_processes 3;" in nginx.config(duty)
     assert "nbthread 3" in haproxy.config(duty)
@@ -98,7 +110,9 @@ def test_evenhand_takes_the_settings_it_is_given(
 
 
 def test_an_unknown_peer_is_refused_with_the_names_that_there_are() -> None:
-    with pytest.raises(BenchError, match=r"no peer apache: there are evenhand, nginx,"):
+    with pytest.raises(
+        BenchError, match=r"no peer apache: there are evenhand, nginx, nginx-64k,"
+    ):
         peers.chosen(["nginx", "apache"])
 
 

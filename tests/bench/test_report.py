@@ -20,6 +20,8 @@ from tests.bench.runs import run, void
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bench.measurement import Measurement
+
 RUNS = [
     run("evenhand", 1, 12),
     run("nginx", 1, 10),
@@ -32,10 +34,10 @@ TODO = named(["tiny"])
 SUMMARIES = Runs(RUNS).summaries()
 
 
-def printed(runs: list[object]) -> str:
+def printed(runs: list[Measurement]) -> str:
     out = io.StringIO()
     console = Console(file=out, width=130)
-    console.print(table.of_workload(TODO[0], Runs(runs).summaries()))  # type: ignore[arg-type]
+    console.print(table.of_workload(TODO[0], Runs(runs).summaries()))
     return out.getvalue()
 
 

@@ -331,3 +331,11 @@ def test_what_is_encoded_is_decoded(bodies: list[bytes], trailers: list[bytes]) 
     assert framing.feed(data) == b"".join(bodies)
     assert framing.is_done
     assert (framing.trailers, framing.rest) == (trailers, b"")
+
+
+def test_trailers_that_connection_names_are_dropped() -> None:
+    """RFC 9110 section 7.6.1 speaks of header and trailer fields."""
+    framing = framing_for(CHUNKED, [b"x-mine"])
+    framing.feed(b"0\r\nX-Mine: 1\r\nX-Other: 2\r\nx-mine: 3\r\n\r\n")
+    assert isinstance(framing, Chunked)
+    assert framing.trailers == [b"X-Other: 2"]

@@ -153,3 +153,15 @@ def test_a_wish_to_upgrade_is_passed_on_once_whatever_else_connection_names() ->
     head = parsed(b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n" % lines)
     assert head.upgrade == b"websocket"
     assert head.fields == b"\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket"
+
+
+def test_what_connection_takes_away_leaves_no_trace() -> None:
+    """A 100 that nobody waits for, a count that nobody sent, trailers by those names."""
+    head = parsed(
+        b"OPTIONS / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nMax-Forwards: 0\r\n"
+        b"Connection: expect, max-forwards\r\nContent-Length: 5\r\n\r\n"
+    )
+    assert head.fields == b"\r\nHost: a\r\nContent-Length: 5"
+    assert not head.expects_continue
+    assert head.max_forwards == -1
+    assert {b"expect", b"max-forwards"} <= set(head.nominated)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -168,3 +169,17 @@ def test_a_client_that_leaves_amid_its_body_is_gone(
     with pytest.raises(ClientGoneError):
         read_all(upload)
     assert not upload.is_done
+
+
+def test_what_came_with_the_head_is_judged_at_once(client: Client) -> None:
+    """A bad chunk is known before anything is sent; a good one is not lost."""
+    made = partial(
+        StreamSource, client.stream, length=CHUNKED, idle_s=1, clock=monotonic
+    )
+    with pytest.raises(RequestError):
+        made(b"0x3\r\nhel").prime()
+    source = made(b"3\r\nhel\r\n2\r\nlo")
+    assert source.prime() == 5
+    client.sock.sendall(b"\r\n0\r\n\r\nnext")
+    assert (source.read(), source.read()) == (b"hello", b"")
+    assert (source.is_done, source.rest) == (True, b"next")

@@ -32,6 +32,12 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(60)]
 
 MALFORMED = 10_000
 SLOW_HEADS = 1_000
+CROWD = 10
+"""Clients at once."""
+
+POOLED = CROWD
+"""Connections to the backend that may stay idle when so many came at once."""
+
 MAX_GROWTH = 10 << 20
 BIG = 64 << 20
 BLOCK = random.Random(1).randbytes(1 << 20)
@@ -109,12 +115,12 @@ def test_ten_thousand_malformed_requests_harm_no_good_one(exam: Exam) -> None:
             target = b"/good/of/%d" % number
             answers.append((target, fetch(exam.port, get(target)).body))
 
-    with ThreadPoolExecutor(max_workers=10) as pool:
+    with ThreadPoolExecutor(max_workers=CROWD) as pool:
         for _ in pool.map(throw_or_ask, range(MALFORMED)):
             pass
     assert len(answers) == MALFORMED // 50
     assert [t for t, body in answers if body != t] == []
-    wait_for(lambda: descriptors(pid) <= before, "descriptors as before")
+    wait_for(lambda: descriptors(pid) <= before + POOLED, "descriptors as before")
     assert in_flight(exam) == 0
     assert worker_of(exam) == pid
     exam.check_unharmed()
@@ -246,11 +252,11 @@ def test_clients_that_vanish_leave_nothing_behind(exam: Exam) -> None:
             client.send(phases[number % len(phases)])
             select.select([client.sock], [], [], 0.02)
 
-    with ThreadPoolExecutor(max_workers=10) as pool:
+    with ThreadPoolExecutor(max_workers=CROWD) as pool:
         for _ in pool.map(vanish, range(600)):
             pass
     wait_for(lambda: in_flight(exam) == 0, "nothing in flight")
-    wait_for(lambda: descriptors(pid) <= before + 1, "descriptors as before")
+    wait_for(lambda: descriptors(pid) <= before + POOLED, "descriptors as before")
     assert worker_of(exam) == pid
     exam.check_unharmed()
 

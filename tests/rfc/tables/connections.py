@@ -217,29 +217,35 @@ answered(
 @case("9112-9.8-backend-closes-while-idle")
 def _(exam: Exam) -> None:
     """A pooled connection that its backend closed costs no request."""
+    closed: list[Talk] = []
 
     def script(talk: Talk) -> None:
         talk.reply(b"ok")
         talk.close()
+        closed.append(talk)
 
     exam.script(script)
-    for _ in range(5):
+    for number in range(5):
         answer = exam.ask(request(b"POST", CASE, body=b"x"))
         assert (answer.status, answer.body) == (200, b"ok")
+        wait_for(lambda n=number: len(closed) > n, "the close")
     assert len(exam.talks) == 5
 
 
 @case("9112-9.8-idle-408-of-a-backend-is-not-an-answer")
 def _(exam: Exam) -> None:
     """Servers say 408 on an idle connection before they close it."""
+    closed: list[Talk] = []
 
     def script(talk: Talk) -> None:
         talk.reply(b"ok")
         talk.send(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
         talk.close()
+        closed.append(talk)
 
     exam.script(script)
     assert exam.ask(get(CASE)).body == b"ok"
+    wait_for(lambda: closed, "the close")
     exam.check_unharmed(4)
 
 

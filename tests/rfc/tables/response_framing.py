@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tests.live.client import get, in_chunks, request
 from tests.rfc.exam import CASE, Exam, answer_or_none
 from tests.rfc.rows import (
@@ -11,6 +13,10 @@ from tests.rfc.rows import (
     gives_no,
     status_is,
 )
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from tests.live.scripted import Talk
 
 CASES = Table()
 answered, broken, case = CASES.answered, CASES.broken, CASES.case
@@ -214,9 +220,16 @@ def _(exam: Exam) -> None:
 @case("9112-9.2-late-second-response-is-never-used")
 def _(exam: Exam) -> None:
     """The same, when it comes a little later on the idle connection."""
-    exam.script(lambda talk: talk.send(OK + b"Content-Length: 2\r\n\r\nok", EVIL))
+    said: list[bool] = []
+
+    def script(talk: Talk) -> None:
+        talk.send(OK + b"Content-Length: 2\r\n\r\nok", EVIL)
+        said.append(True)
+
+    exam.script(script)
     with exam.connect() as client:
         assert client.ask(get(CASE)).body == b"ok"
+        wait_for(lambda: said, "the backend's second answer")
     exam.check_unharmed(4)
 
 
@@ -252,7 +265,7 @@ def _(exam: Exam) -> None:
 def _(exam: Exam) -> None:
     """`Connection: close` of a backend: no second request goes there."""
 
-    def script(talk) -> None:  # type: ignore[no-untyped-def]
+    def script(talk: Talk) -> None:
         talk.reply(b"ok", b"Connection: close")
         talk.close()
 

@@ -71,7 +71,8 @@ def add_rows(method: bytes, name: str, fail: Callable[[Talk], None]) -> None:
         if method in SAFE:
             assert answer.status == 200
             assert len(talks) == 2
-            assert talks[0].backend is not talks[1].backend
+            if name == "garbled":  # else it may have been a stale connection
+                assert talks[0].backend is not talks[1].backend
         else:
             assert answer.status == 502
             assert len(talks) == 1, "sent twice"

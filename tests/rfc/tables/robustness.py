@@ -44,7 +44,7 @@ def add_bytewise(name: str, data: bytes, body: bytes) -> None:
         assert (answer.status, answer.body) == (200, body)
         assert len(exam.seen()) == 1
 
-    case(f"own-byte-by-byte-{name}")(run)
+    case(f"robust-byte-by-byte-{name}")(run)
 
 
 add_bytewise("get", get(CASE, b"X-One: 1"), b"")
@@ -66,7 +66,7 @@ def add_response_bytewise(name: str, wire: bytes, body: bytes) -> None:
         answer = exam.ask(get(CASE))
         assert (answer.is_whole, answer.body) == (True, body)
 
-    case(f"own-answer-byte-by-byte-{name}")(run)
+    case(f"robust-answer-byte-by-byte-{name}")(run)
 
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -82,7 +82,7 @@ add_response_bytewise(
 )
 
 
-@case("own-answer-cut-at-every-byte-of-its-head")
+@case("robust-answer-cut-at-every-byte-of-its-head")
 def _(exam: Exam) -> None:
     """Wherever the backend breaks off, the client gets an error, never half a head."""
     wire = OK + b"Content-Length: 5\r\nX-One: 1\r\n\r\n"
@@ -100,7 +100,7 @@ def _(exam: Exam) -> None:
     exam.check_unharmed()
 
 
-@case("own-answer-reset-at-every-byte-of-its-head")
+@case("robust-answer-reset-at-every-byte-of-its-head")
 def _(exam: Exam) -> None:
     wire = OK + b"Content-Length: 5\r\nX-One: 1\r\n\r\n"
     cut = [0]
@@ -117,7 +117,7 @@ def _(exam: Exam) -> None:
     exam.check_unharmed()
 
 
-@case("own-request-cut-at-every-byte")
+@case("robust-request-cut-at-every-byte")
 def _(exam: Exam) -> None:
     """A client that leaves amid its head is no request."""
     data = get(CASE)
@@ -206,8 +206,8 @@ def add_leaving(name: str, *, with_reset: bool) -> None:
 
     case(f"9112-8-client-{name}-amid-its-upload")(amid_upload)
     case(f"9112-8-client-{name}-amid-its-chunks")(amid_chunks)
-    case(f"own-client-{name}-amid-the-answer")(amid_answer)
-    case(f"own-client-{name}-while-the-backend-works")(while_waiting)
+    case(f"robust-client-{name}-amid-the-answer")(amid_answer)
+    case(f"robust-client-{name}-while-the-backend-works")(while_waiting)
 
 
 add_leaving("leaves", with_reset=False)
@@ -247,7 +247,7 @@ def _(exam: Exam) -> None:
     exam.check_unharmed()
 
 
-@case("own-connect-and-leave")
+@case("robust-connect-and-leave")
 def _(exam: Exam) -> None:
     """Two hundred connections without a byte harm nobody."""
     for _ in range(200):
@@ -255,7 +255,7 @@ def _(exam: Exam) -> None:
     exam.check_unharmed()
 
 
-@case("own-many-at-once-each-get-their-own")
+@case("robust-many-at-once-each-get-their-own")
 def _(exam: Exam) -> None:
     clients = [exam.connect() for _ in range(50)]
     for number, client in enumerate(clients):

@@ -76,7 +76,13 @@ refused("9112-2.3-version-of-two-digits", line(b"GET /case HTTP/1.10"), 400, 505
 refused("9112-2.3-version-with-sign", line(b"GET /case HTTP/+1.1"), 400, 505)
 refused("9110-15.6.6-http-2-in-text", line(b"GET /case HTTP/2.0"), 505, 400)
 refused("9110-15.6.6-http-3", line(b"GET /case HTTP/3.0"), 505, 400)
-refused("9113-3.4-http-2-preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, 400)
+refused(
+    "9113-3.4-http-2-preface",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    505,
+    400,
+    own=True,
+)
 passed(
     "9112-2.3-higher-minor-is-1.1",
     line(b"GET /case HTTP/1.2"),
