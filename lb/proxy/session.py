@@ -8,6 +8,7 @@ the client leaves. One greenlet runs one session; nothing here is shared.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -355,12 +356,12 @@ class Session:
         A close with unread bytes makes the kernel send RST, and the client's kernel
         then throws away the answer it had (RFC 9112 section 9.6).
         """
-        stream = self._stream
-        stream.shut_write()
+        stream, left = self._stream, LINGER_BYTES
         stream.deadline = monotonic() + LINGER_S
-        left = LINGER_BYTES
-        while left > 0 and (data := stream.read()):
-            left -= len(data)
+        with suppress(StreamClosedError, StreamTimeoutError):
+            stream.shut_write()
+            while left > 0 and (data := stream.read()):
+                left -= len(data)
 
     def _record(
         self,
