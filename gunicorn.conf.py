@@ -32,6 +32,7 @@ forwarder_headers = ""
 
 on_starting = arbiter.starting
 on_reload = arbiter.reloading
+on_exit = arbiter.exiting
 
 
 def post_worker_init(worker: object) -> None:

@@ -11,13 +11,14 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from lb import __version__
+from lb import __version__, native
 from lb.config import load, rows, state_path
 from lb.errors import ConfigError, LbError
 from lb.proxy.balancer import check
-from lb.shm import publish
+from lb.shm import publish, retire
 
 if TYPE_CHECKING:
     from lb.config import Settings
@@ -33,6 +34,9 @@ def _complain(error: LbError, before: str = "") -> None:
     for text in str(error).splitlines():
         sys.stderr.write(f"evenhand: {before}{text}\n")
 
+
+RETIRE_S: Final = 0.5
+"""How long the last to leave waits for a `health` process that is told to end too."""
 
 _in_force: list[Settings] = []
 """The settings that this process last found good; empty before the first."""
@@ -143,6 +147,20 @@ def reloading(server: Any) -> None:
         publish(state_path(settings), settings.backends, replace=True)
     except LbError as error:
         server.log.error("the backends stay as they are: %s", error)
+
+
+def exiting(_server: Any) -> None:
+    """Remove a shared file whose place was chosen here (gunicorn `on_exit`).
+
+    One that the operator named stays, and so does one that is still in use: by a
+    `health` process, or by the arbiter that SIGUSR2 started.
+    """
+    settings = settings_in_force()
+    if settings.state.path:
+        return
+    deadline = monotonic() + RETIRE_S
+    while not retire(state_path(settings)) and monotonic() < deadline:
+        native.sleep(RETIRE_S / 10)
 
 
 def in_force_lines(settings: Settings) -> list[str]:

@@ -11,7 +11,7 @@ of HTTP, sockets or settings, and starts nothing.
 
 from lb.shm.file import SharedFile
 from lb.shm.leader import Leadership, VerdictWriter, leader_pid
-from lb.shm.publish import publish
+from lb.shm.publish import publish, retire
 from lb.shm.record import ProbeRecord
 from lb.shm.slots import Slot, SlotState
 from lb.shm.snapshot import BackendState
@@ -26,4 +26,5 @@ __all__ = [
     "VerdictWriter",
     "leader_pid",
     "publish",
+    "retire",
 ]

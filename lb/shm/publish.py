@@ -88,6 +88,32 @@ def publish(
     raise StateFileError(f"the state file {path} is replaced again and again")
 
 
+def retire(path: str | os.PathLike[str]) -> bool:
+    """Remove the file at `path` if nobody uses it; whether it is gone.
+
+    Whoever would come next makes it anew anyway, and a file in memory that nobody
+    will ask for again is memory lost. One that is damaged or not ours is left alone.
+    """
+    path = Path(path)
+    try:
+        fd = open_checked(path)
+    except FileNotFoundError:
+        return True
+    except StateFileError:
+        return False
+    try:
+        locks = ByteLocks(fd)
+        with held(locks, LOCK_BUILDER):
+            if locks.is_others(LOCK_LEADER, 0) or not is_named(path, fd):
+                return False
+            path.unlink()
+            return True
+    except (StateFileError, OSError):
+        return False
+    finally:
+        os.close(fd)
+
+
 def _settle(
     path: Path, fd: int, backends: Sequence[Backend], *, replace: bool, slots: int
 ) -> bool:

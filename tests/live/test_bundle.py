@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,6 +99,13 @@ class Bundle:
         wanted = {b"Response from Backend %d\n" % i for i in (1, 2, 3)}
         wait_for(lambda: self.bodies(6) == wanted, "all three backends", timeout_s=20)
 
+    def stop(self) -> None:
+        """End it in order, so that its file in memory goes too; else by force."""
+        self.process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(HONCHO_PATIENCE_S + 1.0)
+        self.kill()
+
     def kill(self) -> None:
         while left := self.living():
             for pid in left:
@@ -113,7 +121,7 @@ def bundles(tmp_path: Path) -> Iterator[list[Bundle]]:
         for name in ("first", "second"):
             (tmp_path / name).mkdir()
             bundle = Bundle(tmp_path / name)
-            stack.callback(bundle.kill)
+            stack.callback(bundle.stop)
             both.append(bundle)
         yield both
 
@@ -125,8 +133,10 @@ def test_two_bundles_serve_side_by_side_and_end_without_a_trace(
     first, second = bundles
     first.wait_serving()
     second.wait_serving()
-    ended = run_cli("status", "--json", env=first.env)
-    assert ended.returncode == 0
+    status = run_cli("status", "--json", env=first.env)
+    assert status.returncode == 0
+    state_file = Path(json.loads(status.stdout)["state_path"])
+    assert state_file.exists()
     for bundle in bundles:
         others = {
             b"%d" % p for b in bundles if b is not bundle for p in b.backend_ports
@@ -142,6 +152,7 @@ def test_two_bundles_serve_side_by_side_and_end_without_a_trace(
     assert "sending SIGKILL" not in first.output()
     assert "Traceback" not in first.output()
     assert first.living() == []
+    assert not state_file.exists()
 
     second.wait_serving()
     assert second.process.poll() is None

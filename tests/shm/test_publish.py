@@ -11,7 +11,7 @@ import pytest
 
 from lb.errors import StateFileError
 from lb.model import Backend, Verdict
-from lb.shm import Leadership, SharedFile, VerdictWriter, publish
+from lb.shm import Leadership, SharedFile, VerdictWriter, publish, retire
 from lb.shm.layout import Head
 from tests.shm.children import Child, backends, until
 
@@ -263,6 +263,28 @@ def test_a_missing_file_is_not_opened(tmp_path: Path) -> None:
     """Only `publish` makes files."""
     with pytest.raises(StateFileError, match="does not exist"):
         SharedFile.open(tmp_path / "state")
+
+
+def test_a_file_that_nobody_uses_can_be_retired(path: Path) -> None:
+    assert retire(path)
+    assert not path.exists()
+    assert retire(path), "it is gone already"
+
+
+def test_a_file_in_use_is_not_retired(path: Path) -> None:
+    """By a process of another kind, say: the checker's."""
+    with SharedFile.open(path) as file:
+        leadership = Leadership(file)
+        assert leadership.try_acquire()
+        assert not retire(path)
+        assert path.exists()
+
+
+def test_what_is_not_ours_is_not_retired(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    assert not retire(link)
+    assert link.is_symlink()
 
 
 def test_publishers_at_once_all_end_well(tmp_path: Path) -> None:
