@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -16,6 +17,9 @@ H = TypeVar("H")
 
 NEXT = b"GET /next HTTP/1.1\r\nHost: b\r\n\r\n"
 LIMIT = 65536
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "250"))
+"""Messages that each generating test makes; `scripts/fuzz.sh` asks for more."""
 
 
 def request_parser(**rules: object) -> RequestParser:

@@ -22,6 +22,7 @@ from lb.http1.body import (
     last_chunk,
 )
 from lb.http1.grammar import CHUNKED, NEVER_TRAILERS, UNTIL_CLOSE
+from tests.http1.feeding import EXAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -217,7 +218,7 @@ CHUNKS = st.lists(
 TRAILERS = st.lists(st.sampled_from([b"A: 1", b"b:2", b"X-C:  three "]), max_size=3)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(CHUNKS, TRAILERS, st.binary(max_size=20), st.lists(st.integers(0, 10**6)))
 def test_any_split_of_any_encoding_gives_the_same(
     chunks: list[tuple[bytes, bytes, bytes]],
@@ -235,7 +236,7 @@ def test_any_split_of_any_encoding_gives_the_same(
     assert (framing.rest, framing.trailers) == (behind, trailers)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.binary(max_size=60), st.lists(st.integers(0, 10**6)))
 def test_bytes_of_any_kind_are_decoded_the_same_however_split(
     noise: bytes, cuts: list[int]

@@ -21,6 +21,7 @@ from lb.http1.body import FramingError, framing_for
 from lb.http1.grammar import CHUNKED, UNTIL_CLOSE
 from lb.http1.request import RequestParser
 from lb.http1.response import ResponseParser
+from tests.http1.feeding import EXAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,7 +193,7 @@ def length_that_h11_reads(fields: list[tuple[bytes, bytes]]) -> int:
     return int(named.get(b"content-length", b"-3"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(REQUESTS)
 @example(
     b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\n"
@@ -270,7 +271,7 @@ def their_response(
     return None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(RESPONSES, st.sampled_from(["GET", "HEAD"]))
 @example(b"HTTP/1.1  200 OK\r\nContent-Length: 3\r\n\r\nabc", "GET")
 @example(b"HTTP/1.2 200 OK\r\nContent-Length: 3\r\n\r\nabc", "GET")

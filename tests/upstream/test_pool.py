@@ -178,6 +178,23 @@ def test_a_connection_that_is_not_quiet_is_not_kept(place: Place) -> None:
     assert place.backend.idle_connections == 0
 
 
+@pytest.mark.parametrize(
+    ("limit_s", "stays_s"), [(75, 74), (5, 4), (2, 1), (1, 0.5), (0, 0)]
+)
+def test_a_connection_stays_idle_for_less_than_its_backend_keeps_it(
+    place: Place, limit_s: int, stays_s: float
+) -> None:
+    """Else our request and its close would cross (`Keep-Alive: timeout=`)."""
+    connection = place.connect()
+    answer = b"HTTP/1.1 204 X\r\nKeep-Alive: timeout=%d, max=9\r\n\r\n" % limit_s
+    place.far[0].sendall(answer)
+    connection.take_body(connection.read_head(b"GET"))
+    begun = monotonic()
+    place.backend.put(connection)
+    left_s = connection.stream.deadline - begun
+    assert left_s == pytest.approx(min(stays_s, 60), abs=0.5)
+
+
 def test_a_taken_connection_has_no_deadline_left(place: Place) -> None:
     connection = place.connect()
     place.backend.put(connection)
