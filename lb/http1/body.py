@@ -24,6 +24,9 @@ MAX_SIZE_LINE: Final = 4096
 MAX_SIZE_DIGITS: Final = 15
 """Hexadecimal digits of a chunk size: below 2**60, so no parser overflows."""
 
+MAX_SIZES: Final = 4096
+"""Size lines remembered, for all bodies of the process: 0.4 MB at most."""
+
 MAX_TRAILERS: Final = 16384
 """Bytes of a trailer section (Node allows 16 KiB for a whole head)."""
 
@@ -127,6 +130,8 @@ class Chunked:
         parts: list[bytes] = []
         at, end = 0, len(data)
         while at < end and not self.is_done:
+            if self._left == self._SIZE_LINE:
+                at = _whole_chunks(data, at, parts)
             if self._left > 0:
                 piece = data[at : at + self._left]
                 parts.append(piece)
@@ -173,7 +178,10 @@ class Chunked:
                 raise FramingError("a chunk is longer than its size")
             self._left = self._SIZE_LINE
         elif self._left == self._SIZE_LINE:
-            self._left = _chunk_size(line) or self._TRAILERS
+            size = _chunk_size(line)
+            self._left = size or self._TRAILERS
+            if size and len(line) <= MAX_SIZE_DIGITS and len(_sizes) < MAX_SIZES:
+                _sizes[line] = size
         elif line:
             self._trailer(line)
         else:
@@ -190,6 +198,29 @@ class Chunked:
         if lowered in NEVER_TRAILERS or lowered in self._nominated or b"_" in name:
             return
         self.trailers.append(line)
+
+
+_sizes: dict[bytes, int] = {}
+"""Size lines seen before, without extension, and what they say; at most `MAX_SIZES`."""
+
+
+def _whole_chunks(data: bytes, at: int, parts: list[bytes]) -> int:
+    """Take the chunks from `at` on that are here whole; where it stopped.
+
+    Only those whose size line was seen before: 0.6 us for each instead of 2.5, and
+    small chunks come by the hundred. What is odd in any way is left to `feed`.
+    """
+    while True:
+        line_end = data.find(b"\r\n", at, at + MAX_SIZE_DIGITS + 2)
+        size = _sizes.get(data[at:line_end]) if line_end > 0 else None
+        if size is None:
+            return at
+        start = line_end + 2
+        stop = start + size
+        if not data.startswith(b"\r\n", stop):
+            return at
+        parts.append(data[start:stop])
+        at = stop + 2
 
 
 def framing_for(length: int, nominated: Collection[bytes] = ()) -> Framing:
