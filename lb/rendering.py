@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from lb.errors import ClientGoneError, RequestError
+from lb.errors import RequestError
 from lb.http1.grammar import CHUNKED
 
 if TYPE_CHECKING:
@@ -78,17 +78,17 @@ class InputSource:
         self.trailers: list[bytes] = []
 
     def read(self) -> bytes:
-        """See `Source.read`; where it can, a piece as it comes (`read1`)."""
+        """See `Source.read`; a piece is `READ_BYTES`, or what is left of the body."""
         if self.is_done:
             return b""
         is_chunked = self._left == CHUNKED
         want = READ_BYTES if is_chunked else min(READ_BYTES, self._left)
         try:
             piece: bytes = self._stream.read(want)
-        except OSError as error:
-            raise ClientGoneError("amid its request") from error
+        except OSError as error:  # the server's own finding, or the client is gone
+            raise RequestError(f"the request body broke off: {error}") from error
         if not piece and not is_chunked:
-            raise ClientGoneError("amid its request")
+            raise RequestError("the request body ended too early")
         if not is_chunked:
             self._left -= len(piece)
         self.is_done = self._left == 0 if not is_chunked else not piece

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 ACCEPTS_ALONE: Final = 64
 """Connections accepted per turn of the loop when no other worker wants them."""
 
+NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
+UNSENT_BYTES: Final = 262144
+"""What the kernel may hold for one client beyond what is on the wire."""
+
 EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 EXHAUSTED_PAUSE_S: Final = 0.1
 STOP_POLL_S: Final = 0.02
@@ -108,6 +112,8 @@ class Acceptor:
             if not self._is_unix:
                 with contextlib.suppress(OSError):  # it may be gone already
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    # So that a slow reader is seen to take something in good time.
+                    sock.setsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT, UNSENT_BYTES)
             self._serve(sock, "" if self._is_unix else address[0])
 
 

@@ -32,8 +32,24 @@ from lb.proxy.reception import Reception
 from lb.proxy.upload import Upload
 
 if TYPE_CHECKING:
+    from werkzeug.datastructures import Headers
+
     from lb.config import Settings
     from lb.process import ServingProcess
+
+
+class Verbatim(Response):
+    """A response whose fields leave as the backend wrote them.
+
+    Werkzeug would add a Content-Type where there is none (which browsers then do not
+    question), rewrite Location and take fields from a 304.
+    """
+
+    default_mimetype = None
+
+    def get_wsgi_headers(self, environ: Any) -> Headers:
+        """The fields as they are."""
+        return self.headers
 
 
 class Face(Flask):
@@ -128,7 +144,7 @@ class Face(Flask):
             record(error.status, 0, f"{error.label} {error.detail}")
             raise
         body = rendering.BodyIterator(answer, settings.timeouts.idle, record)
-        response = Response(
+        response = Verbatim(
             body,
             status=rendering.status_line(answer.head),
             headers=rendering.header_pairs(answer.head, peer.via),

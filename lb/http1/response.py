@@ -278,8 +278,8 @@ def _keep_alive(head: ResponseHead, value: bytes) -> bytes | None:
     """The seconds that the backend keeps an idle connection, if it says so."""
     for parameter in list_members(value):
         name, _, seconds = parameter.partition(b"=")
-        if name.strip() == b"timeout" and seconds.strip().isdigit():
-            head.keep_alive_s = int(seconds)
+        if name.strip() == b"timeout":
+            head.keep_alive_s = parse_length(seconds.strip())
     return None
 
 

@@ -214,7 +214,7 @@ class Engine:
         unsent: bytes | memoryview = b""
         is_over = False
         while True:
-            if not stream.is_quiet():
+            if not connection.is_quiet():
                 stream.deadline = monotonic() + self._timeouts.idle_s
                 head = connection.read_head(request.head.method)
                 if head.status >= 200:

@@ -31,6 +31,8 @@ class Reception:
 
     def welcome(self, ip: str, proto: bytes = b"http") -> tuple[Peer, RequestParser]:
         """The peer at `ip` (empty for a unix socket), and the parser of its heads."""
+        if ip.startswith("::ffff:") and "." in ip:
+            ip = ip.removeprefix("::ffff:")  # IPv4 on a socket that takes both
         parser = self._believing if self.is_trusted(ip) else self._plain
         return Peer(ip or "unix:", via=self._via, ids=self._ids, proto=proto), parser
 

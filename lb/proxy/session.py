@@ -135,7 +135,7 @@ class Session:
         try:
             request = self._request = self._receive(head)
         except RequestError as error:
-            return self._refuse(error, None, begun)
+            return self._refuse(error, Request(head, b""), begun)
         try:
             response = self._lane.engine.exchange(request)
         except HttpError as error:
@@ -177,7 +177,9 @@ class Session:
     def _read_rest_of_head(self, data: bytes) -> RequestHead | None:
         """The same for a head that comes in pieces; parsed again only when whole."""
         stream = self._stream
-        stream.deadline = monotonic() + self._lane.request_head_s
+        if self._served:
+            # A first head has its time from the connection's start, and keeps to it.
+            stream.deadline = monotonic() + self._lane.request_head_s
         buffer = bytearray(data)
         while True:
             try:
@@ -343,8 +345,11 @@ class Session:
         if request is not None:
             self._record(request, error.status, 0, begun, error.label, error.detail)
         elif self._lane.log is not None:
-            client = self._peer.ip.decode("latin-1")
-            self._lane.log.write(f'{client} "-" - {error.status} 0 0 - {error.label}')
+            client, took_s = self._peer.ip.decode("latin-1"), monotonic() - begun
+            self._lane.log.write(
+                f'{client} "-" - {error.status} 0 0 {took_s * 1000:.2f}ms '
+                f"{error.label} {error.detail}".rstrip()
+            )
         self._send(reply)
         if not keep_alive:
             self._linger()

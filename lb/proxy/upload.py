@@ -171,7 +171,7 @@ class StreamSource:
 
     def wake(self) -> None:
         """See `Source.wake`."""
-        self._stream.wake(EarlyAnswerError())
+        self._stream.wake_reader(EarlyAnswerError())
 
     def prime(self) -> int:
         """Decode what came with the head; how many bytes of the body that gave.

@@ -13,7 +13,17 @@ if TYPE_CHECKING:
 SockAddr = tuple[str, int] | tuple[str, int, int, int] | str
 
 
-def resolve(address: Address) -> list[tuple[int, SockAddr]]:
+Place = tuple[int, SockAddr]
+"""An address family and an address of that kind."""
+
+
+def is_number(address: Address) -> bool:
+    """Whether resolving it needs no look-up, which may hang."""
+    host = address.host
+    return bool(address.path) or ":" in host or host.rpartition(".")[2].isdigit()
+
+
+def resolve(address: Address) -> list[Place]:
     """The (family, socket address) pairs of `address`, in the resolver's order.
 
     A number costs no look-up. A name is looked up each time, so that a change in

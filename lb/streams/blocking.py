@@ -95,8 +95,12 @@ class BlockingStream:
     def interrupt(self, error: Exception) -> None:
         """Do nothing: a thread in `recv` cannot be woken."""
 
-    def wake(self, error: Exception) -> bool:
+    def wake_reader(self, error: Exception) -> bool:
         """Do nothing: a thread in `recv` cannot be woken."""
+        return False
+
+    def wake_writer(self, error: Exception) -> bool:
+        """Do nothing: a thread in `send` cannot be woken."""
         return False
 
 

@@ -37,14 +37,14 @@ from lb.errors import (
     StreamClosedError,
     StreamTimeoutError,
 )
-from lb.streams.addresses import resolve
+from lb.streams.addresses import is_number, resolve
 from lb.streams.stream import NEVER, READ_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lb.model import Address
-    from lb.streams.addresses import SockAddr
+    from lb.streams.addresses import Place, SockAddr
 
 SWEEP_S: Final = 0.25
 
@@ -131,7 +131,11 @@ class HubStream:
         self._write_rest(memoryview(data)[sent:])
 
     def _write_rest(self, left: memoryview) -> None:
+        # The deadline is for a peer that takes nothing: each step renews it.
+        patience_s = self.deadline - monotonic()
         while left:
+            if self._interruption is not None:
+                self._raise_interruption()
             try:
                 self._wait_writable()
             except EarlyAnswerError as error:
@@ -143,6 +147,7 @@ class HubStream:
                 continue
             except OSError as error:
                 raise StreamClosedError(error.strerror) from error
+            self.deadline = monotonic() + patience_s
 
     def _wait_writable(self) -> None:
         """Wait until the peer takes bytes again, or raise at the deadline."""
@@ -207,7 +212,7 @@ class HubStream:
 
     def interrupt(self, error: Exception) -> None:
         """See `Stream.interrupt`; must be called in the hub or another greenlet."""
-        waiter = self._waiter
+        waiter = self._waiter or self._writer
         if waiter is None:
             self._interruption = error
         elif getcurrent() is self._hub:
@@ -216,16 +221,24 @@ class HubStream:
             self._interruption = error
             self._hub.loop.run_callback(self._wake)
 
-    def wake(self, error: Exception) -> bool:
-        """See `Stream.wake`; must be called in the hub."""
-        waiter = self._waiter or self._writer
+    def wake_reader(self, error: Exception) -> bool:
+        """See `Stream.wake_reader`; must be called in the hub."""
+        waiter = self._waiter
         if waiter is None:
             return False
         waiter.switch(error)
         return True
 
+    def wake_writer(self, error: Exception) -> bool:
+        """See `Stream.wake_writer`; must be called in the hub."""
+        writer = self._writer
+        if writer is None:
+            return False
+        writer.switch(error)
+        return True
+
     def _wake(self) -> None:
-        waiter, error = self._waiter, self._interruption
+        waiter, error = self._waiter or self._writer, self._interruption
         if waiter is not None and error is not None:
             self._interruption = None
             waiter.switch(error)
@@ -282,8 +295,12 @@ class HubTransport:
     def connect(self, address: Address, timeout_s: float) -> HubStream:
         """See `lb.streams.stream.Transport.connect`."""
         deadline = monotonic() + timeout_s
+        if is_number(address):
+            places = resolve(address)
+        else:
+            places = self._look_up(address, timeout_s)
         refused: Exception | None = None
-        for family, sockaddr in resolve(address):
+        for family, sockaddr in places:
             try:
                 return self._connect(family, sockaddr, deadline)
             except StreamTimeoutError as error:
@@ -293,6 +310,12 @@ class HubTransport:
             except OSError as error:
                 refused = error
         raise ConnectRefusedError(f"connect failed: {refused}") from refused
+
+    def _look_up(self, address: Address, timeout_s: float) -> list[Place]:
+        """A name's addresses, by gevent's resolver, within the time to connect."""
+        with gevent.Timeout(timeout_s, False):
+            return resolve(address)
+        raise ConnectTimeoutError(f"no address of {address.host} in {timeout_s:g} s")
 
     def _connect(self, family: int, sockaddr: SockAddr, deadline: float) -> HubStream:
         sock = _socket.socket(family, _NONBLOCKING)

@@ -43,7 +43,7 @@ class Stream(Protocol):
         Raises:
             StreamClosedError: the peer is gone.
             StreamTimeoutError: the peer did not take it before the deadline.
-            EarlyAnswerError: `wake` was called with it; it knows what is unsent.
+            EarlyAnswerError: `wake_writer` was called with it; it knows what is unsent.
         """
 
     def is_quiet(self) -> bool:
@@ -63,13 +63,16 @@ class Stream(Protocol):
         """Close at once; may be called twice."""
 
     def interrupt(self, error: Exception) -> None:
-        """Make the read that waits now, or the next one, raise `error`.
+        """Make the read or write that waits now, or the next one, raise `error`.
 
         Streams whose readers cannot be woken ignore it.
         """
 
-    def wake(self, error: Exception) -> bool:
-        """The same for a read or write that waits now; False where none does."""
+    def wake_reader(self, error: Exception) -> bool:
+        """The same for a read that waits now; False where none does."""
+
+    def wake_writer(self, error: Exception) -> bool:
+        """The same for a write that waits now; False where none does."""
 
 
 class Transport(Protocol):

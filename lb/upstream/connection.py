@@ -78,8 +78,12 @@ class Connection:
             return
         # Whoever sends the upload waits for one of two streams: wake it there, once.
         wake_upload = self.on_early_answer
-        if wake_upload is not None and not self.stream.wake(EarlyAnswerError()):
+        if wake_upload is not None and not self.stream.wake_writer(EarlyAnswerError()):
             wake_upload()
+
+    def is_quiet(self) -> bool:
+        """Whether the backend has said nothing that was not read yet."""
+        return not self._buffer and self.stream.is_quiet()
 
     def send(self, data: bytes | memoryview) -> None:
         """Send part of a request.
@@ -117,6 +121,7 @@ class Connection:
             except StreamClosedError as error:
                 raise self._terminated(f"before its answer: {error}", data) from error
             except StreamTimeoutError as error:
+                self._buffer = data  # whoever waits on must not begin amid a head
                 raise ResponseTimeoutError("no response head in time") from error
             if not more:
                 raise self._terminated("before its answer", data)
@@ -173,6 +178,10 @@ class Body:
         if not head.keep_alive or head.length == UNTIL_CLOSE:
             connection.is_reusable = False
         self.is_done = framing.is_done
+        if framing.is_done and (head.declared_length > 0 or head.is_chunked):
+            # HEAD or 304: a backend that sends the body all the same, and late, would
+            # have it taken for the answer to another client's request.
+            connection.is_reusable = False
         if framing.is_done:
             self.first = b""
             self._check_rest(data)

@@ -220,6 +220,14 @@ def test_hop_by_hop_fields_are_dropped() -> None:
     assert head.upgrade == b"h2c"
 
 
+@pytest.mark.parametrize("digits", [b"9" * 400, b"9" * 5000, b"-1", b"x", b""])
+def test_an_absurd_keep_alive_is_passed_over(digits: bytes) -> None:
+    """One field of one backend must not break what asked for it."""
+    line = b"Keep-Alive: timeout=%b" % digits
+    head = parsed(b"HTTP/1.1 200 OK\r\n%b\r\n\r\n" % line)
+    assert head.keep_alive_s == -1
+
+
 def test_fields_that_connection_names_are_removed() -> None:
     lines = b"X-A: 1\r\nConnection: x-a, content-length\r\nContent-Length: 5\r\nX-B: 2"
     head = parsed(b"HTTP/1.1 200 OK\r\n%b\r\n\r\n" % lines)

@@ -70,7 +70,10 @@ class Script:
     def interrupt(self, error: Exception) -> None:
         raise NotImplementedError
 
-    def wake(self, error: Exception) -> bool:
+    def wake_reader(self, error: Exception) -> bool:
+        raise NotImplementedError
+
+    def wake_writer(self, error: Exception) -> bool:
         raise NotImplementedError
 
     def shut_write(self) -> None:

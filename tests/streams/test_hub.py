@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from lb.streams.hub import HubStream
     from tests.streams.pairs import Kind
 
 OPEN = Path("/proc/self/fd")
@@ -215,4 +217,53 @@ def test_repr_tells_what_it_does(hub: Kind) -> None:
     gevent.spawn(stream.read)
     gevent.sleep(0)
     assert repr(stream).endswith("waiting>")
+    far.close()
+
+
+def full(stream: HubStream) -> None:
+    """Write until the peer takes nothing more, then stand in the write."""
+    while True:
+        stream.write(b"x" * 1_000_000)
+
+
+def test_a_write_that_waits_can_be_interrupted(hub: Kind) -> None:
+    """A client that leaves frees a backend that takes nothing."""
+    stream, far = hub.pair()
+    stream.deadline = monotonic() + PATIENCE_S
+    writer = gevent.spawn(full, stream)
+    writing_s = monotonic() + SOON_S
+    hub_until(lambda: monotonic() > writing_s)
+    stream.interrupt(ClientGoneError("left"))
+    with pytest.raises(ClientGoneError):
+        writer.get(timeout=PATIENCE_S)
+    far.close()
+
+
+def test_waking_a_reader_leaves_a_writer_alone(hub: Kind) -> None:
+    stream, far = hub.pair()
+    stream.deadline = monotonic() + PATIENCE_S
+    writer = gevent.spawn(full, stream)
+    writing_s = monotonic() + SOON_S
+    hub_until(lambda: monotonic() > writing_s)
+    assert not stream.wake_reader(ClientGoneError("left"))
+    assert not writer.ready()
+    writer.kill()
+    far.close()
+
+
+def test_a_peer_that_takes_a_little_at_a_time_is_not_cut_off(hub: Kind) -> None:
+    """The deadline is for one that takes nothing: each step renews it."""
+    stream, far = hub.pair()
+    far.setblocking(False)
+    begun = monotonic()
+    patience_s = 4 * SOON_S
+    stream.deadline = begun + patience_s
+    writer = gevent.spawn(stream.write, b"x" * 30_000_000)
+    while not writer.ready():
+        gevent.sleep(0.01)
+        with suppress(BlockingIOError):
+            far.recv(400_000)
+        assert monotonic() < begun + PATIENCE_S
+    assert writer.get() is None
+    assert stream.deadline > begun + patience_s
     far.close()

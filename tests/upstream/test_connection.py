@@ -267,3 +267,66 @@ def test_an_interim_answer_leaves_the_final_one_behind_it(line: Line) -> None:
     assert line.near.read_head(b"GET").status == 103
     assert read_all(line.body()) == b"ok"
     assert line.near.is_reusable
+
+
+LATE = {
+    "the body of a HEAD": (b"HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n"),
+    "the body of a chunked HEAD": (
+        b"HEAD",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ),
+    "the body of a 304": (b"GET", b"HTTP/1.1 304 X\r\nContent-Length: 9\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize(("method", "head"), LATE.values(), ids=LATE)
+def test_a_body_that_must_not_come_could_come_late(
+    line: Line, method: bytes, head: bytes
+) -> None:
+    """It would be the answer to another client's request, so nobody may be next."""
+    line.answer(head)
+    body = line.body(method)
+    assert body.is_done
+    assert not line.near.is_reusable
+
+
+@pytest.mark.parametrize(
+    ("method", "head"),
+    [
+        (b"HEAD", b"HTTP/1.1 200 OK\r\n\r\n"),
+        (b"HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        (b"GET", b"HTTP/1.1 304 Not Modified\r\n\r\n"),
+        (b"GET", b"HTTP/1.1 204 No Content\r\n\r\n"),
+    ],
+)
+def test_answers_that_promise_no_body_leave_the_connection_fit(
+    line: Line, method: bytes, head: bytes
+) -> None:
+    line.answer(head)
+    line.body(method)
+    assert line.near.is_reusable
+
+
+def test_a_head_whose_rest_comes_after_a_deadline_is_still_one_head(
+    line: Line,
+) -> None:
+    """Whoever waits on must not take its tail for a head of its own."""
+    line.answer(b"HTTP/1.1 4")
+    line.near.stream.deadline = monotonic() + 0.05
+    with pytest.raises(ResponseTimeoutError):
+        line.near.read_head(b"PUT")
+    line.answer(b"03 No\r\nContent-Length: 0\r\n\r\n")
+    line.near.stream.deadline = monotonic() + PATIENCE_S
+    assert line.near.read_head(b"PUT").status == 403
+
+
+def test_what_came_behind_an_interim_head_is_news(line: Line) -> None:
+    """An answer in the same segment as a 103 is not to be waited for."""
+    line.answer(
+        b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 413 Too Large\r\n"
+        b"Content-Length: 0\r\n\r\n"
+    )
+    assert line.near.read_head(b"POST").status == 103
+    assert not line.near.is_quiet()
+    assert line.near.read_head(b"POST").status == 413
+    assert line.near.is_quiet()
