@@ -91,7 +91,10 @@ class Roster:
             self._by_id = by_id
             candidates = [b for b in by_id.values() if b.is_usable]
             weights = [b.weight for b in candidates]
-            if candidates != self._candidates or weights != self._weights:
+            changed = candidates != self._candidates or weights != self._weights
+            # A thread that has just seen candidates may be about to ask the policy,
+            # which cannot choose among none: then it keeps those it had.
+            if candidates and changed:
                 self._policy.update(candidates)
             self._weights = weights
             self._candidates = candidates

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import sys
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -233,3 +235,38 @@ def test_attempts_are_counted_in_cells_that_others_can_sum(
     assert others.requests(backend.row) == 2
     assert others.failures(backend.row) == 1
     counts.end(backend)
+
+
+def test_threads_that_choose_while_all_go_down_meet_nothing_worse(
+    scene: Scene,
+) -> None:
+    """The portable lane chooses in many threads while the table changes."""
+    over = threading.Event()
+    surprises: list[Exception] = []
+
+    def choose() -> None:
+        while not over.is_set():
+            try:
+                scene.roster.first()
+            except UnavailableError:
+                continue
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
+                surprises.append(error)
+                return
+
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=choose) for _ in range(3)]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(60):
+            for verdict in (Verdict.DOWN, Verdict.UP):
+                for name in "abc":
+                    scene.judge(name, verdict)
+    finally:
+        over.set()
+        sys.setswitchinterval(interval_s)
+        for thread in threads:
+            thread.join(PATIENCE_S)
+    assert surprises == []
