@@ -138,7 +138,7 @@ class Engine:
                 body = self._take_tunnel(request, connection, head)
             else:
                 body = connection.take_body(head)
-        except BaseException:
+        except BaseException:  # a kill of this greenlet, too, must leak nothing
             request.connection = None
             if connection is not None:
                 connection.close()

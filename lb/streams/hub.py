@@ -323,7 +323,7 @@ class HubTransport:
             if family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             code = sock.connect_ex(sockaddr)
-        except BaseException:
+        except BaseException:  # a kill of this greenlet, too, must leak nothing
             sock.close()
             raise
         stream = HubStream(self, sock)
@@ -334,7 +334,7 @@ class HubTransport:
                 code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
                 raise OSError(code, os.strerror(code))
-        except BaseException:
+        except BaseException:  # a kill of this greenlet, too, must leak nothing
             stream.close()
             raise
         return stream
