@@ -1,9 +1,9 @@
 """A serving process: a balancer, and what runs beside its requests.
 
-Beside requests run two loops: a heartbeat into the slot, and the standby for the
-health checker, which leads only while no `health` process does. Both are
-`threading.Thread`s: greenlets where gevent has patched it, real threads elsewhere,
-where no event loop runs between requests.
+Beside requests run two loops: a heartbeat into the slot, which also follows the table
+while no request does, and the standby for the health checker, which leads only while
+no `health` process does. Both are `threading.Thread`s: greenlets where gevent has
+patched it, real threads elsewhere, where no event loop runs between requests.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class ServingProcess:
         slot = self.balancer.slot
         while not self._stop.is_set():
             slot.beat(time.time())
+            self.balancer.roster.refresh()
             self._stop.wait(HEARTBEAT_S)
 
     def stop(self) -> None:

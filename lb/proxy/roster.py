@@ -63,6 +63,15 @@ class Roster:
             raise UnavailableError("no backend is up and ready")
         return self._policy.choose()
 
+    def refresh(self) -> None:
+        """Follow the table also while no request asks for a backend.
+
+        Idle connections to one that is down or drains are closed, and the slot tells
+        which generation was seen.
+        """
+        if self._file.generation() != self._seen:
+            self._rebuild()
+
     def another(self, tried: Sequence[LiveBackend]) -> LiveBackend | None:
         """The backend for a retry, none of `tried`; None if none is left. O(n).
 
@@ -70,8 +79,7 @@ class Roster:
         the rotation: with two backends, every request would else begin at the one
         that fails.
         """
-        if self._file.generation() != self._seen:
-            self._rebuild()
+        self.refresh()
         candidates = self._candidates
         last = tried[-1]
         at = candidates.index(last) + 1 if last in candidates else 0

@@ -140,6 +140,15 @@ def test_idle_connections_of_a_backend_that_is_down_are_closed(scene: Scene) -> 
     far_a.close()
 
 
+def test_idle_connections_are_closed_though_no_request_comes(scene: Scene) -> None:
+    """A backend that stops in order waits for them."""
+    far = scene.idle_connection("b")
+    scene.judge("b", Verdict.DOWN)
+    scene.roster.refresh()
+    assert far.recv(1) == b""
+    far.close()
+
+
 def test_without_any_candidate_it_says_so_until_one_returns(scene: Scene) -> None:
     for name in "abc":
         scene.judge(name, Verdict.DOWN)
