@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from lb.model import Verdict
 from lb.shm import SharedFile, publish
-from tests.shm.children import Child, backends
+from tests.shm.children import PATIENCE_S, Child, backends
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 READ_FOR_S = 1.0
@@ -59,13 +60,24 @@ while True:
 """
 
 
+def reading(seen: set[int], *, of: int) -> Iterator[None]:
+    """Turns to read for `READ_FOR_S`, and on until `of` versions were seen.
+
+    How often a reader and a writer alternate on two busy cores is the kernel's to say.
+    """
+    begun = time.monotonic()
+    while (now := time.monotonic()) < begun + PATIENCE_S:
+        if len(seen) >= of and now > begun + READ_FOR_S:
+            return
+        yield
+
+
 def test_a_record_is_read_whole(path: Path, file: SharedFile) -> None:
     """Verdict, time, reason and each probe always belong together."""
     seen: set[int] = set()
     with Child(HAMMER_RECORD, path) as child:
         child.line()
-        deadline = time.monotonic() + READ_FOR_S
-        while time.monotonic() < deadline:
+        for _ in reading(seen, of=4):
             state = file.backends()[0]
             if not state.reason:
                 continue  # the reader gave up: allowed, a mix is not
@@ -78,7 +90,7 @@ def test_a_record_is_read_whole(path: Path, file: SharedFile) -> None:
                 m = int(probe.at)
                 assert (probe.duration_s, probe.ok) == (m * 2.0, m % 2 == 1)
                 assert probe.detail == str(m) * 60
-    assert len(seen) > 3
+    assert len(seen) >= 4
 
 
 def test_a_cell_is_read_whole(path: Path, file: SharedFile) -> None:
@@ -86,9 +98,8 @@ def test_a_cell_is_read_whole(path: Path, file: SharedFile) -> None:
     with Child(HAMMER_CELL, path) as child:
         at = int(child.line())
         cells = file.cells
-        deadline = time.monotonic() + READ_FOR_S
         seen: set[int] = set()
-        while time.monotonic() < deadline:
+        for _ in reading(seen, of=2):
             seen.update(cells[at] for _ in range(1000))
     assert seen == {0x1111111111111111, 0x7777777777777777}
 
@@ -100,8 +111,7 @@ def test_a_row_that_changes_hands_is_read_whole(tmp_path: Path) -> None:
     seen: set[int] = set()
     with SharedFile.open(path) as file, Child(HAMMER_TABLE, path) as child:
         child.line()
-        deadline = time.monotonic() + READ_FOR_S
-        while time.monotonic() < deadline:
+        for _ in reading(seen, of=2):
             for state in file.backends():
                 assert state.backend.name == f"web{state.backend.address.port}"
                 seen.add(state.backend.address.port)
