@@ -30,6 +30,7 @@ from lb.errors import LbError
 from lb.proxy.lane import Lane
 from lb.proxy.reception import Reception
 from lb.proxy.session import Session
+from lb.streams.crew import Crew
 from lb.streams.hub import HubTransport
 
 if TYPE_CHECKING:
@@ -145,7 +146,10 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
     def run(self) -> None:
         """Serve until told to stop, then finish requests under way."""
         process, transport = self._open()
-        self._lane = lane_for(process)
+        crew = Crew(self._report)
+        self._lane = lane_for(
+            process, run=crew.run, report=self._report, on_leave=self._on_leave
+        )
         self._transport = transport
         alone = self.cfg.workers == 1
         self._acceptors = [
@@ -182,20 +186,18 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
 
     def _serve(self, sock: _socket.socket, ip: str) -> None:
         lane = self._lane
-        session = Session(lane, self._transport.adopt(sock), ip)
-        gevent.spawn(self._run_session, session)
+        Session(lane, self._transport.adopt(sock), ip)
         if len(lane.sessions) >= self.worker_connections:
             for acceptor in self._acceptors:
                 acceptor.pause()
 
-    def _run_session(self, session: Session) -> None:
-        try:
-            session.run()
-        except Exception:  # one connection's fault must not reach the others
-            self.log.exception("a connection failed in an unexpected way")
+    def _on_leave(self) -> None:
         if len(self._lane.sessions) == self.worker_connections - 1:
             for acceptor in self._acceptors:
                 acceptor.resume()
+
+    def _report(self) -> None:
+        self.log.exception("a connection failed in an unexpected way")
 
     def _drain(self) -> None:
         """Close the listening sockets, and every session as it comes to rest."""
@@ -213,8 +215,14 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
             self.log.warning("graceful timeout: %d connections are cut", left)
 
 
-def lane_for(process: ServingProcess) -> Lane:
-    """What all sessions of this process share."""
+def lane_for(
+    process: ServingProcess,
+    *,
+    run: Callable[[Callable[[], None]], None],
+    report: Callable[[], None],
+    on_leave: Callable[[], None],
+) -> Lane:
+    """What all sessions of this process share; the last three as in `Lane`."""
     balancer = process.balancer
     settings = balancer.settings
     return Lane(
@@ -230,4 +238,7 @@ def lane_for(process: ServingProcess) -> Lane:
         body_bytes=settings.limits.body_bytes,
         keep_bytes=settings.retries.body_bytes,
         spawn=gevent.spawn,
+        run=run,
+        report=report,
+        on_leave=on_leave,
     )

@@ -33,8 +33,8 @@ LEVELS = {
 """Modules and packages; each imports from lower levels and its own package only."""
 
 DOORS = {
-    "gevent": {"lb.streams.hub", "lb.worker", "lb.cli"},
-    "greenlet": {"lb.streams.hub", "lb.worker", "lb.cli"},
+    "gevent": {"lb.streams.hub", "lb.streams.crew", "lb.worker", "lb.cli"},
+    "greenlet": {"lb.streams.hub", "lb.streams.crew"},
     "gunicorn": {"lb.worker"},
     "gunicorn_h1c": {"lb.http1"},
     "requests": {"lb.health"},

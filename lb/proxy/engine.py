@@ -21,6 +21,7 @@ from lb.errors import (
     ResponseError,
     ResponseTimeoutError,
     TerminatedError,
+    UnavailableError,
 )
 from lb.http1.body import chunk, last_chunk
 from lb.http1.grammar import CHUNKED, IDEMPOTENT
@@ -84,11 +85,12 @@ class Engine:
         if request.head.max_forwards == 0:
             raise FinalRecipientError
         tried: list[LiveBackend] = []
-        backend = self._roster.first()
+        backend = request.backend or self._roster.first()
         fresh = False
         while True:
-            request.attempts += 1
-            request.backend = backend
+            if request.connection is None:
+                request.attempts += 1
+                request.backend = backend
             try:
                 return self._attempt(request, backend, fresh=fresh)
             except AttemptError as error:
@@ -106,6 +108,59 @@ class Engine:
                     raise
                 backend = following
 
+    def begin(self, request: Request, now: float) -> Connection | None:
+        """Begin the first attempt without waiting, if it takes no more than a send.
+
+        The connection on which the request went out, or None where it did not whole.
+        Then `answer` looks whether the response is here; `exchange` goes on from
+        wherever this stopped. `now` is on the monotonic clock.
+        """
+        head = request.head
+        if head.max_forwards == 0:
+            return None
+        try:
+            backend = self._roster.first()
+        except UnavailableError:
+            return None
+        request.backend = backend
+        connection = backend.take_idle(now, is_precious=head.method not in IDEMPOTENT)
+        if connection is None:
+            return None
+        self._tally.begin(backend)
+        request.attempts = 1
+        request.connection = connection
+        connection.requests += 1
+        connection.stream.deadline = now + self._timeouts.response_s
+        wire = request.wire
+        sent = connection.stream.give(wire)
+        if sent != len(wire):
+            request.unsent = wire[sent:]
+            return None
+        return connection
+
+    def answer(self, request: Request, now: float) -> tuple[ResponseHead, bytes] | None:
+        """The response to a request that `begin` sent, if all of it is here.
+
+        None if it is not, or is no plain answer: `exchange` then goes on.
+        """
+        connection = request.connection
+        if connection is None:
+            return None
+        answer = connection.whole_answer(request.head.method)
+        if answer is not None:
+            request.connection = None
+            backend = connection.backend
+            self._tally.end(backend)
+            backend.put(connection, now)
+        return answer
+
+    def drop(self, request: Request) -> None:
+        """Give up the attempt that `begin` began, if it is still under way."""
+        connection, request.connection = request.connection, None
+        if connection is not None:
+            connection.close()
+            self._tally.end(connection.backend)
+
     def _after(self, error: AttemptError, request: Request) -> Again:
         if request.attempts >= self._attempts:
             return Again.NO
@@ -119,21 +174,22 @@ class Engine:
     def _attempt(
         self, request: Request, backend: LiveBackend, *, fresh: bool
     ) -> Response:
-        """One attempt at one backend, counted as in flight until it is released."""
-        self._tally.begin(backend)
-        connection: Connection | None = None
+        """One attempt at one backend, counted as in flight until it is released.
+
+        Or the rest of the one that `begin` began: `request.connection` is its.
+        """
+        connection = request.connection
         try:
-            if not fresh:
-                connection = backend.take_idle(
-                    is_precious=request.head.method not in IDEMPOTENT
-                )
             if connection is None:
-                connection = backend.connect(self._timeouts.connect_s)
-            connection.requests += 1
-            request.connection = connection
-            if request.is_abandoned:
-                raise ClientGoneError("the client left before it was connected")
-            head = self._ask(request, connection)
+                self._tally.begin(backend)
+                connection = self._connect(request, backend, fresh=fresh)
+                if request.is_abandoned:
+                    raise ClientGoneError("the client left before it was connected")
+                head = self._ask(request, connection)
+            else:
+                if request.unsent:
+                    connection.send(request.unsent)
+                head = self._final_head(request, connection)
             if head.status == 101:
                 body = self._take_tunnel(request, connection, head)
             else:
@@ -147,9 +203,23 @@ class Engine:
         connection.stream.deadline = monotonic() + self._timeouts.idle_s
         return Response(request, head, body, connection, release=self._release)
 
+    def _connect(
+        self, request: Request, backend: LiveBackend, *, fresh: bool
+    ) -> Connection:
+        connection: Connection | None = None
+        if not fresh:
+            connection = backend.take_idle(
+                monotonic(), is_precious=request.head.method not in IDEMPOTENT
+            )
+        if connection is None:
+            connection = backend.connect(self._timeouts.connect_s)
+        connection.requests += 1
+        request.connection = connection
+        return connection
+
     def _release(self, connection: Connection) -> None:
         self._tally.end(connection.backend)
-        connection.backend.put(connection)
+        connection.backend.put(connection, monotonic())
 
     def _take_tunnel(
         self, request: Request, connection: Connection, head: ResponseHead

@@ -29,6 +29,7 @@ class Request:
         "head",
         "is_abandoned",
         "on_interim",
+        "unsent",
         "upload",
         "upload_cut",
         "wire",
@@ -49,6 +50,8 @@ class Request:
         self.attempts = 0
         self.backend: LiveBackend | None = None
         self.connection: Connection | None = None
+        self.unsent: bytes = b""
+        """What of `wire` the kernel did not take at once."""
         self.is_abandoned = False
         """The client has left; noticed where nobody could be told at once."""
         self.upload_cut = False

@@ -33,12 +33,23 @@ class Lane:
     body_bytes: int
     keep_bytes: int
     spawn: Callable[[Callable[[], None]], Joinable]
+    run: Callable[[Callable[[], None]], None]
+    """Runs a task in a greenlet, from the event loop."""
+    report: Callable[[], None]
+    """Tells of the exception that is being handled."""
+    on_leave: Callable[[], None]
+    """Called when a session has ended."""
     is_stopping: bool = False
     sessions: set[Session] = field(default_factory=set)
 
     def stop(self) -> None:
         """From now on, let every answer be the last of its connection, and say so."""
         self.is_stopping = True
+
+    def leave(self, session: Session) -> None:
+        """Forget a session that has closed."""
+        self.sessions.discard(session)
+        self.on_leave()
 
     def close_idle(self) -> None:
         """Close the connections on which no request has come, after `stop`."""

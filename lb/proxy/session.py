@@ -1,119 +1,89 @@
-"""One client's connection in the fast lane: requests in turn, until either leaves.
+"""One client's connection in the fast lane: its life, and the short cut.
 
-It speaks HTTP/1.1 on the client's own stream and does what a WSGI server would do
-between them: waits for heads within their deadlines, keeps connections alive,
-frames responses, refuses what is malformed, and lets go of the backend at once when
-the client leaves. One greenlet runs one session; nothing here is shared.
+While it is idle, a connection has no greenlet: a few small objects wait in the event
+loop (figures in docs/performance.md). When a request comes, the short cut serves it
+in the loop itself, in two steps that never wait:
+
+1. the request is here whole and a kept-alive connection to its backend is idle:
+   send it there;
+2. the response is here whole: send it on.
+
+Wherever anything else is the case (a body to stream, a connection to be made, an
+error, a retry, a client that reads slowly), the short cut stops and a greenlet goes
+on from that point, by `lb.proxy.conversation`. It decides nothing of its own: the
+same parsers, engine and rendering are asked, and what they refuse is refused again
+there, with all that follows from it.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from lb.errors import (
-    AttemptError,
     ClientGoneError,
-    HttpError,
     RequestError,
     StreamClosedError,
     StreamTimeoutError,
 )
-from lb.http1 import proxy_protocol
-from lb.http1.body import chunk, last_chunk
-from lb.http1.forward import interim_head, response_head
-from lb.http1.grammar import CHUNKED, UNTIL_CLOSE
-from lb.http1.replies import reply_bytes
-from lb.proxy.accesslog import line
-from lb.proxy.exchange import Request
+from lb.http1.forward import response_head
+from lb.proxy.conversation import LEFT, Conversation
 from lb.proxy.httpdate import http_date
-from lb.proxy.tunnel import Tunnel
-from lb.proxy.upload import StreamSource, Upload, check_size
+from lb.streams.stream import NEVER
 
 if TYPE_CHECKING:
-    from lb.http1.request import RequestHead
+    from collections.abc import Callable
+
     from lb.http1.response import ResponseHead
-    from lb.proxy.exchange import Response
+    from lb.proxy.exchange import Request
     from lb.proxy.lane import Lane
     from lb.streams.hub import HubStream
 
-LINGER_S: Final = 5.0
-LINGER_BYTES: Final = 16 << 20
-"""How much of an unwanted upload is read so that the client gets to our answer."""
+BLANK: Final = (b"", b"\r\n")
+"""What may stand between two requests: nothing, or an empty line (RFC 9112 2.2)."""
 
 
-LEFT: Final = "client_left"
-LEFT_STATUS: Final = 499
-"""What the log says of a request whose client left before it had any answer.
+class Session(Conversation):
+    """See the module. It lives until either side closes the connection."""
 
-No client ever sees it; nginx made the number known.
-"""
-
-
-class Session:
-    """See the module. `ip` is the client's address, empty for a unix socket."""
-
-    __slots__ = (
-        "_is_idle",
-        "_lane",
-        "_parser",
-        "_peer",
-        "_request",
-        "_rest",
-        "_sent",
-        "_served",
-        "_stream",
-    )
+    __slots__ = ("_is_idle",)
 
     def __init__(self, lane: Lane, stream: HubStream, ip: str) -> None:
-        self._lane = lane
-        self._stream = stream
-        self._peer, self._parser = lane.welcome(ip)
-        self._rest = b""
-        self._served = 0
-        self._sent = 0
-        self._is_idle = False
-        self._request: Request | None = None
+        super().__init__(lane, stream, ip)
+        self._is_idle = True
+        stream.deadline = monotonic() + lane.request_head_s
         stream.on_event = self._on_event
+        stream.watch()
         lane.sessions.add(self)
-
-    def run(self) -> None:
-        """Serve requests until the connection is over, then close it."""
-        try:
-            if self._lane.takes_proxy_header and not self._meet():
-                return
-            while self._serve():
-                self._served += 1
-        except (ClientGoneError, StreamClosedError, StreamTimeoutError):
-            pass  # nobody is left to be told
-        finally:
-            self._lane.sessions.discard(self)
-            self._stream.close()
-
-    def _meet(self) -> bool:
-        """Learn from a PROXY header who the client is; False if there is none."""
-        self._stream.deadline = monotonic() + self._lane.request_head_s
-        data = b""
-        try:
-            while (origin := proxy_protocol.parse(data)) is None:
-                if not (more := self._stream.read()):
-                    return False
-                data += more
-        except RequestError as error:
-            return self._refuse(error, None, monotonic())
-        self._rest = data[origin.size :]
-        if origin.ip:
-            self._peer, self._parser = self._lane.welcome(origin.ip)
-        return True
 
     def leave_if_idle(self) -> None:
         """Close if no request is under way, nor just arrived (the worker stops)."""
         if self._is_idle and not self._stream.has_input():
-            self._stream.interrupt(ClientGoneError("the worker stops"))
+            self._close()
+
+    def _close(self) -> None:
+        self._is_idle = False
+        self._stream.close()
+        self._lane.leave(self)
+
+    def _pause(self, now: float) -> None:
+        """Wait for the next request, without a greenlet."""
+        self._rest = b""
+        self._is_served = self._is_idle = True
+        self._stream.deadline = now + self._lane.keepalive_s
+        self._stream.watch()
+
+    # In the event loop -------------------------------------------------------
 
     def _on_event(self) -> None:
-        """Something came while nobody read: if it is the end, let the backend go."""
+        """Something came, or the deadline, while no greenlet reads the client."""
+        if self._is_idle:
+            self._guarded(self._wake)
+        else:
+            self._look_whether_it_left()
+
+    def _look_whether_it_left(self) -> None:
+        """If the client has gone while its request is served, let the backend go."""
         request = self._request
         if request is None or not self._stream.has_ended():
             return
@@ -121,269 +91,142 @@ class Session:
         if request.connection is not None:
             request.connection.stream.interrupt(ClientGoneError("the client left"))
 
-    # Reading -----------------------------------------------------------------
-
-    def _serve(self) -> bool:
-        """One request and its answer; False when the connection is to be closed."""
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Run a step of this connection: its faults must not reach the others."""
         try:
-            head = self._read_head()
-        except RequestError as error:
-            return self._refuse(error, None, monotonic())
+            step()
+        except Exception:  # noqa: BLE001 - and `report` logs it
+            self._lane.report()
+            if self._request is not None:
+                self._lane.engine.drop(self._request)
+            self._close()
+
+    def _wake(self) -> None:
+        """The first bytes of a request are here, most often all of it, or the end."""
+        stream = self._stream
+        data = stream.take()
+        if not data:
+            if data is not None or not stream.is_quiet():
+                self._close()
+            return
+        self._is_idle = stream.stays_armed = False
+        self._rest = data
+        lane = self._lane
+        if lane.takes_proxy_header and not self._is_served:
+            lane.run(self._greet)
+        elif not self._forward():
+            lane.run(self._run)
+
+    def _forward(self) -> bool:
+        """Send a whole request to a backend; False where that needs a greenlet."""
+        data, lane = self._rest, self._lane
+        try:
+            head = self._parser.parse(data)
+        except RequestError:
+            return False
         if head is None:
             return False
-        begun = monotonic()
-        try:
-            request = self._request = self._receive(head)
-        except RequestError as error:
-            return self._refuse(error, Request(head, b""), begun)
-        try:
-            response = self._lane.engine.exchange(request)
-        except HttpError as error:
-            return self._refuse(error, request, begun)
-        except ClientGoneError:
-            self._record(request, LEFT_STATUS, 0, begun, LEFT)
-            raise
-        try:
-            return self._relay(request, response, begun)
-        except (ClientGoneError, StreamClosedError, StreamTimeoutError):
-            self._record(request, response.head.status, self._sent, begun, LEFT)
-            raise
-        finally:
-            response.close()
-            self._request = None
-
-    def _read_head(self) -> RequestHead | None:
-        """The next request's head, or None when the client has no more.
-
-        Raises:
-            RequestError: it is malformed, too large, or not whole in time.
-        """
-        stream, data = self._stream, self._rest
-        if not data or data == b"\r\n":  # an old client's extra line: RFC 9112 2.2
-            lane = self._lane
-            patience_s = lane.keepalive_s if self._served else lane.request_head_s
-            stream.deadline = monotonic() + patience_s
-            self._is_idle = True
-            data = stream.read()
-            self._is_idle = False
-            if not data:
-                return None
-        head = self._parser.parse(data)
-        if head is None:
-            return self._read_rest_of_head(data)
+        length = head.length
+        if length and (
+            length < 0 or head.size + length > len(data) or 0 < lane.body_bytes < length
+        ):
+            return False
         self._rest = data[head.size :] if len(data) > head.size else b""
-        return head
+        now = self._begun = monotonic()
+        request = self._request = self._receive(head)
+        self._stream.deadline = NEVER
+        connection = lane.engine.begin(request, now)
+        if connection is None:
+            return False
+        connection.await_answer(self._on_answer)
+        return True
 
-    def _read_rest_of_head(self, data: bytes) -> RequestHead | None:
-        """The same for a head that comes in pieces; parsed again only when whole."""
-        stream = self._stream
-        if self._served:
-            # A first head has its time from the connection's start, and keeps to it.
-            stream.deadline = monotonic() + self._lane.request_head_s
-        buffer = bytearray(data)
-        while True:
-            try:
-                more = stream.read()
-            except StreamTimeoutError as error:
-                raise RequestError("no whole head in time", status=408) from error
-            if not more:
-                return None
-            seen = max(0, len(buffer) - 3)
-            buffer += more
-            has_end = (
-                buffer.find(b"\n\r\n", seen) >= 0 or buffer.find(b"\n\n", seen) >= 0
-            )
-            if has_end or len(buffer) > self._lane.head_bytes:
-                data = bytes(buffer)
-                head = self._parser.parse(data)
-                if head is not None:
-                    self._rest = data[head.size :]
-                    return head
+    def _on_answer(self) -> None:
+        """The backend has answered, or failed, or takes too long."""
+        self._guarded(self._answer)
 
-    def _receive(self, head: RequestHead) -> Request:
-        """The request behind `head`, with its body as far as it is here."""
-        wire = self._peer.request_head(head)
-        length, rest = head.length, self._rest
-        if length == 0:
-            return Request(head, wire, on_interim=self._send_interim)
-        lane = self._lane
-        if 0 < length <= len(rest):
-            check_size(length, lane.body_bytes)
-            self._rest = rest[length:]
-            return Request(head, wire + rest[:length], on_interim=self._send_interim)
-        self._rest = b""
-        source = StreamSource(
-            self._stream,
-            rest,
-            length=length,
-            idle_s=lane.idle_s,
-            clock=monotonic,
-            nominated=head.nominated,
-        )
-        upload = Upload(
-            source,
-            length=length,
-            keep_bytes=lane.keep_bytes,
-            limit_bytes=lane.body_bytes,
-        )
-        if rest:
-            check_size(source.prime(), lane.body_bytes)
-        return Request(head, wire, upload=upload, on_interim=self._send_interim)
-
-    # Writing -----------------------------------------------------------------
-
-    def _send_interim(self, head: ResponseHead) -> None:
-        request = self._request
-        if request is not None and request.head.minor >= 1:
-            self._send(interim_head(head))
-
-    def _send(self, data: bytes) -> None:
-        self._stream.deadline = monotonic() + self._lane.idle_s
-        self._stream.write(data)
-
-    def _relay(self, request: Request, response: Response, begun: float) -> bool:
-        """Send the response on; whether another request may follow."""
-        head, body = response.head, response.body
-        self._sent = 0
-        minor = request.head.minor
-        is_chunked = head.length == CHUNKED or head.length == UNTIL_CLOSE
-        keep_alive = self._may_keep_alive(request) and not (is_chunked and minor == 0)
+    def _answer(self) -> None:
+        request, lane = self._request, self._lane
+        now = monotonic()
+        if request is None:
+            return
+        answer = lane.engine.answer(request, now)
+        if answer is None:
+            lane.run(self._run)
+            return
+        head, body = answer
+        self._request = None
+        keep_alive = request.head.keep_alive and not lane.is_stopping
         wire = response_head(
             head,
-            minor=minor,
+            minor=request.head.minor,
             keep_alive=keep_alive,
             via=self._peer.via,
             date=http_date,
         )
-        if head.status == 101:
-            return self._tunnel(request, response, wire, begun)
-        first = body.first
-        if body.is_done and not is_chunked:
-            # The common case: all of it is here. The backend is free again before
-            # the client has it, and both get one system call.
-            response.finish()
-            self._send(wire + first if first else wire)
-            sent = len(first)
-        else:
-            is_chunked = is_chunked and minor >= 1
-            try:
-                sent = self._stream_body(response, wire, is_chunked=is_chunked)
-            except AttemptError as error:
-                self._record(request, head.status, self._sent, begun, error.label)
-                self._stream.abort()
-                return False
-        self._record(request, head.status, sent, begun)
-        if not keep_alive and (request.upload_cut or not self._stream.is_quiet()):
-            self._linger()
-        return keep_alive
-
-    def _stream_body(self, response: Response, wire: bytes, *, is_chunked: bool) -> int:
-        """Relay a body as it comes, first byte first; the bytes it had."""
-        body, idle_s = response.body, self._lane.idle_s
-        stream = response.connection.stream if response.connection else None
-        piece = body.first
-        sent = len(piece)
-        wire += chunk(piece) if is_chunked and piece else piece
-        while not body.is_done:
-            self._send(wire)
-            self._sent = sent
-            if stream is not None:
-                stream.deadline = monotonic() + idle_s
-            piece = body.read()
-            sent += len(piece)
-            wire = chunk(piece) if is_chunked and piece else piece
-        response.finish()
-        if is_chunked:
-            wire += last_chunk(body.trailers)
-        if wire:
-            self._send(wire)
-        return sent
-
-    def _tunnel(
-        self, request: Request, response: Response, wire: bytes, begun: float
-    ) -> bool:
-        """Switch protocols: from here on, only bytes both ways."""
-        connection = response.connection
-        if connection is None:
-            return False
-        self._request = None  # a client that says its last may still listen
-        self._send(wire)
-        tunnel = Tunnel(
-            self._stream,
-            connection.stream,
-            idle_s=self._lane.idle_s,
-            spawn=self._lane.spawn,
-        )
-        tunnel.run(self._rest, response.body.first)
-        self._record(request, 101, tunnel.to_client, begun)
-        return False
-
-    def _may_keep_alive(self, request: Request) -> bool:
-        """Whether the connection is fit for another request, seen from its client."""
-        upload = request.upload
-        if upload is not None:
-            if not upload.is_done:
-                return False
-            self._rest = upload.rest
-        return request.head.keep_alive and not self._lane.is_stopping
-
-    def _refuse(self, error: HttpError, request: Request | None, begun: float) -> bool:
-        """Answer with an error; whether another request may follow."""
-        keep_alive = request is not None and not isinstance(error, RequestError)
-        has_body = True
-        if request is not None:
-            keep_alive = keep_alive and self._may_keep_alive(request)
-            has_body = request.head.method != b"HEAD"
-        self._request = None
-        reply = reply_bytes(
-            error,
-            via=self._lane.via,
-            date=http_date(),
-            keep_alive=keep_alive,
-            has_body=has_body,
-        )
-        if request is not None:
-            self._record(request, error.status, 0, begun, error.label, error.detail)
-        elif self._lane.log is not None:
-            client, took_s = self._peer.ip.decode("latin-1"), monotonic() - begun
-            self._lane.log.write(
-                f'{client} "-" - {error.status} 0 0 {took_s * 1000:.2f}ms '
-                f"{error.label} {error.detail}".rstrip()
-            )
-        self._send(reply)
-        if not keep_alive:
-            self._linger()
-        return keep_alive
-
-    def _linger(self) -> None:
-        """Read a little of what still comes, so that no reset destroys our answer.
-
-        A close with unread bytes makes the kernel send RST, and the client's kernel
-        then throws away the answer it had (RFC 9112 section 9.6).
-        """
-        stream, left = self._stream, LINGER_BYTES
-        stream.deadline = monotonic() + LINGER_S
-        with suppress(StreamClosedError, StreamTimeoutError):
-            stream.shut_write()
-            while left > 0 and (data := stream.read()):
-                left -= len(data)
-
-    def _record(
-        self,
-        request: Request,
-        status: int,
-        sent: int,
-        begun: float,
-        *notes: str,
-    ) -> None:
-        log = self._lane.log
-        if log is None:
+        if body:
+            wire += body
+        sent = self._stream.give(wire)
+        if sent != len(wire):
+            rest = memoryview(wire)[sent:]
+            lane.run(lambda: self._send_rest(rest, request, head, keep_alive))
             return
-        text = line(
-            request,
-            self._peer.ip.decode("latin-1"),
-            status=status,
-            sent_bytes=sent,
-            took_s=monotonic() - begun,
-        )
-        log.write(" ".join((text, *filter(None, notes))))
+        if lane.log is not None:
+            self._record(request, head.status, len(body), self._begun)
+        if not keep_alive:
+            if self._stream.is_quiet():
+                self._close()
+            else:
+                lane.run(self._part)
+        elif self._rest in BLANK:
+            self._pause(now)
+        elif not self._forward():
+            lane.run(self._run)
+
+    # In a greenlet -----------------------------------------------------------
+
+    def _run(self) -> None:
+        """Go on from wherever the short cut stopped, until there is nothing to do."""
+        self._hold(self._serve)
+
+    def _greet(self) -> None:
+        """The same for a connection that begins with a PROXY header."""
+        self._hold(lambda: self._meet() and self._serve())
+
+    def _part(self) -> None:
+        """The same for one that ends while its client still sends."""
+        self._hold(self._linger)
+
+    def _send_rest(
+        self, rest: memoryview, request: Request, head: ResponseHead, keep_alive: bool
+    ) -> None:
+        """The same for a response that the client did not take at once."""
+
+        def finish() -> bool:
+            try:
+                self._send(rest)
+            except (StreamClosedError, StreamTimeoutError):
+                self._record(request, head.status, head.length, self._begun, LEFT)
+                raise
+            self._record(request, head.status, head.length, self._begun)
+            return keep_alive
+
+        self._hold(finish)
+
+    def _hold(self, step: Callable[[], bool]) -> None:
+        """Take a step, then serve what has come meanwhile; then pause, or close."""
+        goes_on = False
+        try:
+            goes_on = step()
+            while goes_on and self._rest not in BLANK:
+                self._is_served = True
+                goes_on = self._serve()
+        except (ClientGoneError, StreamClosedError, StreamTimeoutError):
+            goes_on = False  # nobody is left to be told
+        except BaseException:  # whatever it is, the connection must not leak
+            self._close()
+            raise
+        if goes_on:
+            self._pause(monotonic())
+        else:
+            self._close()

@@ -32,12 +32,13 @@ if TYPE_CHECKING:
 class BlockingStream:
     """One socket with a timeout for each operation."""
 
-    __slots__ = ("deadline", "on_event", "sock")
+    __slots__ = ("deadline", "on_event", "sock", "stays_armed")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.deadline = NEVER
         self.on_event: Callable[[], None] | None = None
+        self.stays_armed = False
 
     def _set_timeout(self) -> None:
         if self.deadline == math.inf:
@@ -57,6 +58,17 @@ class BlockingStream:
             raise StreamTimeoutError("deadline passed") from error
         except OSError as error:
             raise StreamClosedError(error.strerror) from error
+
+    def watch(self) -> None:
+        """Do nothing: this kind cannot but wait."""
+
+    def take(self) -> bytes | None:
+        """Do nothing: this kind cannot but wait."""
+        return None
+
+    def give(self, data: bytes) -> int:
+        """Do nothing: this kind cannot but wait."""
+        return 0
 
     def write(self, data: bytes | memoryview) -> None:
         """See `lb.streams.stream.Stream.write`."""

@@ -74,12 +74,14 @@ class HubStream:
         "deadline",
         "on_event",
         "sock",
+        "stays_armed",
     )
 
     def __init__(self, transport: HubTransport, sock: _socket.socket) -> None:
         self.sock = sock
         self.deadline = NEVER
         self.on_event: Callable[[], None] | None = None
+        self.stays_armed = False
         self._transport = transport
         self._hub = transport.hub
         self._waiter: Any = None
@@ -117,6 +119,31 @@ class HubStream:
                 continue
             except OSError as error:
                 raise StreamClosedError(error.strerror) from error
+
+    def watch(self) -> None:
+        """See `Stream.watch`."""
+        self.stays_armed = True
+        if not self._armed and self._watcher is not None:
+            self._watcher.start(self._on_readable)
+            self._armed = True
+
+    def take(self) -> bytes | None:
+        """See `Stream.take`."""
+        if self._interruption is not None:
+            return None
+        try:
+            return self.sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    def give(self, data: bytes) -> int:
+        """See `Stream.give`."""
+        try:
+            return self.sock.send(data)
+        except OSError:  # `write` meets it again
+            return 0
 
     def write(self, data: bytes | memoryview) -> None:
         """See `lb.streams.stream.Stream.write`."""
@@ -190,6 +217,7 @@ class HubStream:
         """See `Stream.close`."""
         self._transport.streams.discard(self)
         self.on_event = None
+        self.stays_armed = False
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher.close()
@@ -215,6 +243,8 @@ class HubStream:
         waiter = self._waiter or self._writer
         if waiter is None:
             self._interruption = error
+            if self.stays_armed:
+                self._hub.loop.run_callback(self._on_readable)
         elif getcurrent() is self._hub:
             waiter.switch(error)
         else:
@@ -254,12 +284,20 @@ class HubStream:
         if waiter is not None:
             waiter.switch(StreamTimeoutError("deadline passed"))
         elif self.on_event is not None:
+            if self.stays_armed:
+                self._interruption = StreamTimeoutError("deadline passed")
             self.on_event()
 
     def _on_readable(self) -> None:
+        if self.stays_armed:
+            if self.on_event is not None:
+                self.on_event()
+            return
         waiter = self._waiter
         if waiter is not None:
             waiter.switch()
+            return
+        if self._watcher is None:  # closed since it was asked to look
             return
         self._watcher.stop()
         self._armed = False

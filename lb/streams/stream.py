@@ -29,6 +29,26 @@ class Stream(Protocol):
     on_event: Callable[[], None] | None
     """Called (by streams that can) when bytes or a close come while nobody reads."""
 
+    stays_armed: bool
+    """Whether `on_event` is called each time and takes what came; set by `watch`."""
+
+    def watch(self) -> None:
+        """Have `on_event` called, in the event loop, whenever `take` has something.
+
+        And for an interruption or the deadline, which `read` then raises. Until
+        `stays_armed` is set to False. A stream that cannot but wait ignores it.
+        """
+
+    def take(self) -> bytes | None:
+        """What has arrived, without waiting; empty when the peer closed.
+
+        None where there is nothing, or something else that only `read` can tell,
+        and always from a stream that cannot but wait.
+        """
+
+    def give(self, data: bytes) -> int:
+        """How many bytes of `data` went out without waiting; `write` the others."""
+
     def read(self) -> bytes:
         """What has arrived, at most `READ_BYTES`; empty when the peer closed.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from lb.streams.stream import NEVER
@@ -82,7 +81,7 @@ class LiveBackend:
         """How many connections wait to be used again."""
         return len(self._idle)
 
-    def take_idle(self, *, is_precious: bool = False) -> Connection | None:
+    def take_idle(self, now: float, *, is_precious: bool = False) -> Connection | None:
         """A live idle connection, the youngest first, or None. Amortised O(1).
 
         For a request that could not be sent again (`is_precious`), the kernel is
@@ -97,7 +96,7 @@ class LiveBackend:
             if (
                 connection.stream.is_quiet()
                 and not (is_precious and connection.stream.has_input())
-                and not self._has_expired(connection)
+                and now <= connection.expires
             ):
                 connection.stream.deadline = NEVER
                 return connection
@@ -109,21 +108,21 @@ class LiveBackend:
         stream = self._transport.connect(self.address, timeout_s)
         return Connection(self, stream, self._parser)
 
-    def put(self, connection: Connection) -> None:
+    def put(self, connection: Connection, now: float) -> None:
         """Keep a connection for another request, or close it when it cannot be."""
         stream = connection.stream
-        now = monotonic()
         if (
             not connection.is_reusable
             or not self.is_usable
             or not stream.is_quiet()
             or len(self._idle) >= self._limits.idle
-            or now - connection.born > self._limits.age_s
+            or now > (too_old := connection.born + self._limits.age_s)
         ):
             connection.close()
             return
         connection.is_idle = True
-        stream.deadline = now + min(self._limits.idle_s, connection.idle_limit_s)
+        stale = now + min(self._limits.idle_s, connection.idle_limit_s)
+        stream.deadline = connection.expires = min(stale, too_old)
         self._idle.append(connection)
 
     def discard(self, connection: Connection) -> None:
@@ -144,10 +143,3 @@ class LiveBackend:
                 return
             connection.is_idle = False
             connection.close()
-
-    def _has_expired(self, connection: Connection) -> bool:
-        now = monotonic()
-        return (
-            now > connection.stream.deadline
-            or now - connection.born > self._limits.age_s
-        )

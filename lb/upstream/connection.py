@@ -42,9 +42,11 @@ class Connection:
         "_parser",
         "backend",
         "born",
+        "expires",
         "idle_limit_s",
         "is_idle",
         "is_reusable",
+        "on_answer",
         "on_early_answer",
         "requests",
         "stream",
@@ -58,6 +60,8 @@ class Connection:
         self.born = monotonic()
         self.requests = 0
         self.is_idle = False
+        self.expires = inf
+        """When, on the monotonic clock, an idle one is too old to be used again."""
         self.idle_limit_s = inf
         """Seconds to stay unused at most, as far as the backend has said."""
         self.is_reusable = True
@@ -65,6 +69,8 @@ class Connection:
         self._buffer = b""
         self.on_early_answer: Callable[[], None] | None = None
         """Called when the backend speaks (or closes) while nobody reads it."""
+        self.on_answer: Callable[[], None] | None = None
+        """Called when there is something for `whole_answer` to look at."""
         stream.on_event = self._on_event
 
     def __repr__(self) -> str:
@@ -72,7 +78,13 @@ class Connection:
         return f"<Connection {self.backend.name} {state} requests={self.requests}>"
 
     def _on_event(self) -> None:
-        """Bytes or a close came unasked: an idle connection is stale now."""
+        """Bytes or a close came that no greenlet waits for.
+
+        They are an answer, or make an idle connection stale, or end an upload.
+        """
+        if self.on_answer is not None:
+            self.on_answer()
+            return
         if self.is_idle:
             self.backend.discard(self)
             return
@@ -133,6 +145,40 @@ class Connection:
         return TerminatedError(
             f"the backend closed {when}", sent=Sent.MAYBE if stale else Sent.YES
         )
+
+    def await_answer(self, on_answer: Callable[[], None]) -> None:
+        """Have `on_answer` called, in the hub, when `whole_answer` can look."""
+        self.on_answer = on_answer
+        self.stream.watch()
+
+    def whole_answer(self, method: bytes) -> tuple[ResponseHead, bytes] | None:
+        """The final response and its body, if just that is here, without waiting.
+
+        None for everything else: then nothing is lost, and `read_head` goes on.
+        """
+        stream = self.stream
+        self.on_answer = None
+        stream.stays_armed = False
+        data = stream.take()
+        if not data:
+            return None
+        try:
+            head = self._parser.parse(data, method)
+        except ResponseError:
+            head = None
+        if (
+            head is None
+            or head.length != len(data) - head.size
+            or head.status < 200
+            or (head.length == 0 and (head.declared_length > 0 or head.is_chunked))
+        ):
+            self._buffer = data
+            return None
+        if head.keep_alive_s >= 0:
+            self.idle_limit_s = stay_below(head.keep_alive_s)
+        if not head.keep_alive:
+            self.is_reusable = False
+        return head, data[head.size :]
 
     def take_body(self, head: ResponseHead) -> Body:
         """The body behind `head`, with what of it has already arrived."""

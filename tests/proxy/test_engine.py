@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,6 +49,20 @@ class Script:
         self.is_closed = False
         self.deadline = math.inf
         self.on_event: Callable[[], None] | None = None
+        self.stays_armed = False
+
+    def watch(self) -> None:
+        self.stays_armed = True
+
+    def take(self) -> bytes | None:
+        step = self.steps[0] if self.steps else None
+        if not isinstance(step, bytes):
+            return None  # what was scripted is for `read` to raise
+        return self.steps.pop(0)  # type: ignore[return-value]
+
+    def give(self, data: bytes) -> int:
+        self.written += data
+        return len(data)
 
     def read(self) -> bytes:
         step = self.steps.pop(0) if self.steps else HANGS
@@ -144,7 +159,7 @@ class Scene:
                 connection = backend.connect(1)
                 connection.requests = 1
                 connection.take_body(connection.read_head(b"GET"))
-                backend.put(connection)
+                backend.put(connection, monotonic())
         script.written = b""
         return script
 

@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 from collections import Counter
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import pytest
@@ -79,7 +80,7 @@ class Scene:
         """An idle connection to a backend; its far end."""
         self.roster.first()
         (live,) = (b for b in self.roster.backends if b.name == name)
-        live.put(live.connect(PATIENCE_S))
+        live.put(live.connect(PATIENCE_S), monotonic())
         assert live.idle_connections == 1
         far, _ = self.listeners["abc".index(name)].accept()
         far.settimeout(PATIENCE_S)

@@ -80,16 +80,16 @@ def is_closed(far: socket.socket) -> bool:
 
 
 def test_an_empty_pool_gives_nothing(place: Place) -> None:
-    assert place.backend.take_idle() is None
+    assert place.backend.take_idle(monotonic()) is None
 
 
 def test_the_connection_used_last_is_taken_first(place: Place) -> None:
     """The surplus of a burst so grows old instead of being kept warm."""
     a, b, c = (place.connect() for _ in range(3))
     for connection in (a, b, c):
-        place.backend.put(connection)
+        place.backend.put(connection, monotonic())
     assert place.backend.idle_connections == 3
-    assert [place.backend.take_idle() for _ in range(4)] == [c, b, a, None]
+    assert [place.backend.take_idle(monotonic()) for _ in range(4)] == [c, b, a, None]
     for connection in (a, b, c):
         assert not connection.is_idle
         connection.close()
@@ -98,14 +98,14 @@ def test_the_connection_used_last_is_taken_first(place: Place) -> None:
 def test_no_more_than_the_bound_are_kept(place: Place) -> None:
     connections = [place.connect() for _ in range(5)]
     for connection in connections:
-        place.backend.put(connection)
+        place.backend.put(connection, monotonic())
     assert place.backend.idle_connections == 3
     assert [is_closed(far) for far in place.far[3:]] == [True, True]
 
 
 def test_a_bound_of_none_keeps_none(place: Place) -> None:
     backend = place.live(idle=0)
-    backend.put(place.connect(backend))
+    backend.put(place.connect(backend), monotonic())
     assert backend.idle_connections == 0
     assert is_closed(place.far[0])
 
@@ -113,7 +113,7 @@ def test_a_bound_of_none_keeps_none(place: Place) -> None:
 def test_a_connection_that_must_not_be_reused_is_closed(place: Place) -> None:
     connection = place.connect()
     connection.is_reusable = False
-    place.backend.put(connection)
+    place.backend.put(connection, monotonic())
     assert place.backend.idle_connections == 0
     assert is_closed(place.far[0])
 
@@ -122,59 +122,59 @@ def test_a_connection_older_than_its_age_is_closed_when_put(place: Place) -> Non
     backend = place.live(age_s=10)
     connection = place.connect(backend)
     connection.born = monotonic() - 11
-    backend.put(connection)
+    backend.put(connection, monotonic())
     assert is_closed(place.far[0])
 
 
 def test_a_connection_that_grew_too_old_in_the_pool_is_not_taken(place: Place) -> None:
     backend = place.live(age_s=10)
     old, young = place.connect(backend), place.connect(backend)
-    backend.put(young)
-    backend.put(old)
-    old.born = monotonic() - 11
-    assert backend.take_idle() is young
+    old.born -= 9
+    backend.put(young, monotonic())
+    backend.put(old, monotonic())
+    assert backend.take_idle(monotonic() + 2) is young
     assert is_closed(place.far[0])
     young.close()
 
 
 def test_a_connection_idle_for_too_long_is_not_taken(place: Place) -> None:
     backend = place.live(idle_s=0)
-    backend.put(place.connect(backend))
-    assert backend.take_idle() is None
+    backend.put(place.connect(backend), monotonic())
+    assert backend.take_idle(monotonic()) is None
     assert is_closed(place.far[0])
 
 
 def test_a_connection_that_the_backend_closed_is_not_taken(place: Place) -> None:
     connection = place.connect()
-    place.backend.put(connection)
+    place.backend.put(connection, monotonic())
     place.far[0].close()
     gevent.sleep(0.01)
-    assert place.backend.take_idle() is None
+    assert place.backend.take_idle(monotonic()) is None
 
 
 def test_a_precious_request_gets_none_that_was_closed_this_very_moment(
     place: Place,
 ) -> None:
     """The event loop has had no turn since; the kernel knows all the same."""
-    place.backend.put(place.connect())
+    place.backend.put(place.connect(), monotonic())
     place.far[0].close()
-    assert place.backend.take_idle(is_precious=True) is None
+    assert place.backend.take_idle(monotonic(), is_precious=True) is None
 
 
 def test_a_connection_with_bytes_nobody_asked_for_is_not_taken(place: Place) -> None:
     """They would be read as the answer to the next request."""
     connection = place.connect()
-    place.backend.put(connection)
+    place.backend.put(connection, monotonic())
     place.far[0].sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     gevent.sleep(0.01)
-    assert place.backend.take_idle() is None
+    assert place.backend.take_idle(monotonic()) is None
 
 
 def test_a_connection_that_is_not_quiet_is_not_kept(place: Place) -> None:
     connection = place.connect()
     place.far[0].sendall(b"surplus")
     gevent.sleep(0.01)
-    place.backend.put(connection)
+    place.backend.put(connection, monotonic())
     assert place.backend.idle_connections == 0
 
 
@@ -190,15 +190,15 @@ def test_a_connection_stays_idle_for_less_than_its_backend_keeps_it(
     place.far[0].sendall(answer)
     connection.take_body(connection.read_head(b"GET"))
     begun = monotonic()
-    place.backend.put(connection)
+    place.backend.put(connection, monotonic())
     left_s = connection.stream.deadline - begun
     assert left_s == pytest.approx(min(stays_s, 60), abs=0.5)
 
 
 def test_a_taken_connection_has_no_deadline_left(place: Place) -> None:
     connection = place.connect()
-    place.backend.put(connection)
-    taken = place.backend.take_idle()
+    place.backend.put(connection, monotonic())
+    taken = place.backend.take_idle(monotonic())
     assert taken is connection
     assert taken.stream.deadline > monotonic() + 1e6
     taken.close()
@@ -206,7 +206,7 @@ def test_a_taken_connection_has_no_deadline_left(place: Place) -> None:
 
 def test_idle_connections_of_a_backend_that_is_down_are_closed(place: Place) -> None:
     for connection in [place.connect() for _ in range(3)]:
-        place.backend.put(connection)
+        place.backend.put(connection, monotonic())
     place.backend.close_idle()
     assert place.backend.idle_connections == 0
     assert all(is_closed(far) for far in place.far)
@@ -216,7 +216,7 @@ def test_a_backend_that_is_not_usable_keeps_none(place: Place) -> None:
     """A request that ran while it went down gives its connection back too late."""
     connection = place.connect()
     place.backend.is_usable = False
-    place.backend.put(connection)
+    place.backend.put(connection, monotonic())
     assert place.backend.idle_connections == 0
     assert is_closed(place.far[0])
 
@@ -224,26 +224,26 @@ def test_a_backend_that_is_not_usable_keeps_none(place: Place) -> None:
 def test_repr_tells_the_state(place: Place) -> None:
     connection = place.connect()
     assert repr(connection) == "<Connection b busy requests=0>"
-    place.backend.put(connection)
+    place.backend.put(connection, monotonic())
     assert repr(connection) == "<Connection b idle requests=0>"
     assert repr(place.backend) == "<LiveBackend b idle=1>"
 
 
 def test_a_close_while_idle_is_noticed_at_once(hub_place: Place) -> None:
-    hub_place.backend.put(hub_place.connect())
+    hub_place.backend.put(hub_place.connect(), monotonic())
     hub_place.far[0].close()
     hub_until(lambda: hub_place.backend.idle_connections == 0)
     assert hub_place.transport.streams == set()
 
 
 def test_bytes_while_idle_close_the_connection_at_once(hub_place: Place) -> None:
-    hub_place.backend.put(hub_place.connect())
+    hub_place.backend.put(hub_place.connect(), monotonic())
     hub_place.far[0].sendall(b"HTTP/1.1 408 Timeout\r\n\r\n")
     hub_until(lambda: hub_place.backend.idle_connections == 0)
 
 
 def test_the_idle_timeout_closes_without_anybody_asking(hub_place: Place) -> None:
     backend = hub_place.live(idle_s=0.01)
-    backend.put(hub_place.connect(backend))
+    backend.put(hub_place.connect(backend), monotonic())
     hub_until(lambda: backend.idle_connections == 0)
     assert is_closed(hub_place.far[0])
