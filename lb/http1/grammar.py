@@ -24,8 +24,11 @@ MAX_LEARNED: Final = 2048
 MAX_KNOWN: Final = 256
 """Heads that a parser remembers with what they mean."""
 
-MAX_KNOWN_BYTES: Final = 1024
-"""Bytes of a head to remember; with `MAX_KNOWN` it bounds them to about 1 MB."""
+MAX_KNOWN_BYTES: Final = 512
+"""Bytes of a head to remember; longer ones (a browser's) differ each time.
+
+To hash 800 bytes twice and find nothing takes 0.8 us.
+"""
 
 MAX_LEARNED_NAME: Final = 64
 """Bytes of a name to remember; with `MAX_LEARNED` it bounds them to 0.6 MB."""

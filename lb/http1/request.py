@@ -33,10 +33,15 @@ from lb.http1.grammar import (
     MAX_LEARNED,
     MAX_LEARNED_NAME,
 )
+from lb.http1.memory import Memory
 from lb.http1.request_fields import FORWARDED, SPECIAL_FIELDS, settle_upgrade
 
 MAX_FIELDS: Final = 256
 """Fields in one head: picohttpparser's table in gunicorn_h1c holds no more."""
+
+MAX_HOSTS: Final = 1024
+MAX_HOST: Final = 1024
+"""Bytes of a Host; a name in the DNS has at most 253."""
 
 _REFUSED_METHODS: Final = frozenset((b"CONNECT", b"TRACE"))
 """A reverse proxy opens no tunnels to anywhere and echoes no credentials."""
@@ -48,6 +53,21 @@ _is_host: Final = re.compile(
 
 A host is written into `X-Forwarded-Host` and into a backend's own links.
 """
+
+_sane_hosts: set[bytes] = set()
+
+
+def is_sane_host(host: bytes) -> bool:
+    """The same, 0.3 us cheaper for those that came before (at most `MAX_HOSTS`)."""
+    if host in _sane_hosts:
+        return True
+    if len(host) > MAX_HOST or not _is_host(host):
+        return False
+    if len(_sane_hosts) >= MAX_HOSTS:
+        _sane_hosts.clear()
+    _sane_hosts.add(host)
+    return True
+
 
 _is_version: Final = re.compile(rb"HTTP/[0-9](?:\.[0-9])?").fullmatch
 
@@ -128,29 +148,30 @@ class RequestParser:
         self._trusts_peer = trusts_peer
         self._underscores = underscores
         self._rules: dict[bytes, bytes] = {}
-        self._known: dict[bytes, RequestHead] = {}
+        self._known: Memory[RequestHead] = Memory(
+            limit=MAX_KNOWN, limit_bytes=MAX_KNOWN_BYTES
+        )
 
     def parse(self, data: bytes) -> RequestHead | None:
         """The head at the start of `data`, or None while it is not all there.
 
         A head that came before, byte for byte (programs and probes send the same
-        again and again), is not parsed again: 0.4 us instead of 2.7. One that did
-        not costs 0.2 us more for the look. So a head that was given out belongs to
-        many requests and must not be changed.
+        again and again), is not parsed again: 0.4 us instead of 2.7. So a head that
+        was given out belongs to many requests and must not be changed.
 
         Raises:
             RequestError: 400, 405, 414, 417, 431 or 505, as the fault asks.
         """
         end = data.find(b"\r\n\r\n") + 4
+        if not 3 < end <= MAX_KNOWN_BYTES:
+            return self._parse(data)
         block = data[:end] if end != len(data) else data
-        known = self._known.get(block)
-        if known is not None:
-            return known
+        head = self._known.get(block)
+        if head is not None:
+            return head
         head = self._parse(data)
-        if head is not None and head.size == end <= MAX_KNOWN_BYTES:
-            if len(self._known) >= MAX_KNOWN:
-                self._known.clear()
-            self._known[block] = head
+        if head is not None and head.size == end:
+            self._known.offer(block, head)
         return head
 
     def _parse(self, data: bytes) -> RequestHead | None:
@@ -257,13 +278,14 @@ def _check_lines(data: bytes, head: RequestHead, fields: int) -> None:
 
     A head of n fields has n + 2 line ends and all of them are CRLF; the first
     stands exactly where single spaces put it. One empty line before the request
-    line is allowed (RFC 9112 section 2.2).
+    line is allowed (RFC 9112 section 2.2). Counting CR is as good as counting CRLF,
+    0.5 us cheaper: the parser refuses a CR that is not followed by LF.
     """
     start = 2 if data.startswith(b"\r\n") else 0
     ends = fields + 2 + (start > 0)
     if (
         data.count(b"\n", 0, head.size) != ends
-        or data.count(b"\r\n", 0, head.size) != ends
+        or data.count(b"\r", 0, head.size) != ends
     ):
         raise RequestError("a line does not end in CRLF")
     end = start + len(head.method) + len(head.target) + 10
@@ -283,7 +305,7 @@ def _check_target_and_host(head: RequestHead) -> None:
         head.host = b""
         head.is_unusual = True
         head.fields = b"\r\nHost: " + head.fields
-    elif host and not _is_host(host):
+    elif host and not is_sane_host(host):
         raise RequestError("the Host is not a host")
     if not target.startswith(b"/") and target != b"*":
         _take_absolute_form(head)
@@ -302,7 +324,7 @@ def _take_absolute_form(head: RequestHead) -> None:
         raise RequestError("the target is neither a path nor an http URI")
     cut = min((i for c in b"/?" if (i := rest.find(c)) >= 0), default=len(rest))
     authority, path = rest[:cut], rest[cut:]
-    if not _is_host(authority):
+    if not is_sane_host(authority):
         raise RequestError("the target's authority is not a host")
     if not path and head.method == b"OPTIONS":
         head.target = b"*"

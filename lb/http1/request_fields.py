@@ -24,6 +24,9 @@ _SANE: Final = TOKEN | frozenset(b"/=:@")
 
 
 def _connection(head: RequestHead, value: bytes) -> bytes:
+    if value == b"keep-alive":  # what browsers say: 0.1 us instead of 1.2
+        head.keep_alive = not head.closes
+        return b""
     options = list_members(value)
     if b"close" in options:
         head.keep_alive, head.closes = False, True

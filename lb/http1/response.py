@@ -26,6 +26,7 @@ from lb.http1.grammar import (
     list_members,
     parse_length,
 )
+from lb.http1.memory import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,14 +90,18 @@ class ResponseHead:
         return f"<ResponseHead {self.status} {self.length}>"
 
 
+def _memory() -> Memory[ResponseHead]:
+    return Memory(limit=MAX_KNOWN, limit_bytes=MAX_KNOWN_BYTES)
+
+
 class ResponseParser:
     """Parses the heads of backends; keep one per process."""
 
     def __init__(self, *, limit_bytes: int) -> None:
         self._limit = limit_bytes
         self._rules: dict[bytes, bytes] = {}
-        self._known: dict[bytes, ResponseHead] = {}
-        self._known_heads: dict[bytes, ResponseHead] = {}
+        self._known: Memory[ResponseHead] = _memory()
+        self._known_heads: Memory[ResponseHead] = _memory()
         """Answers to HEAD: the same bytes mean another body length there."""
 
     def parse(self, data: bytes, method: bytes) -> ResponseHead | None:
@@ -112,17 +117,17 @@ class ResponseParser:
         Raises:
             ResponseError: when the bytes are not a response that may be passed on.
         """
-        end = data.find(b"\r\n\r\n") + 4
+        end = data.find(b"\r\n\r\n", 0, MAX_KNOWN_BYTES) + 4
+        if end == 3:
+            return self._parse(data, method)
         block = data[:end] if end != len(data) else data
         known = self._known_heads if method == b"HEAD" else self._known
         head = known.get(block)
         if head is not None:
             return head
         head = self._parse(data, method)
-        if head is not None and head.size == end <= MAX_KNOWN_BYTES:
-            if len(known) >= MAX_KNOWN:
-                known.clear()
-            known[block] = head
+        if head is not None and head.size == end:
+            known.offer(block, head)
         return head
 
     def _parse(self, data: bytes, method: bytes) -> ResponseHead | None:
