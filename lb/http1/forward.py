@@ -56,22 +56,23 @@ class Peer:
 
     def request_head(self, head: RequestHead) -> bytes:
         """The whole head to send upstream for `head`, with its empty line."""
+        if head.wire_peer is self:
+            return b"%b%b\r\n\r\n" % (head.wire, next(self._ids))
         method, target, fields, host = head.method, head.target, head.fields, head.host
         if head.is_unusual:
             end = self._unusual_end(head)
             return b"%b %b HTTP/1.1%b%b\r\n\r\n" % (method, target, fields, end)
-        return (
-            b'%b %b HTTP/1.1%b%b%b"\r\nX-Forwarded-Host: %b\r\nX-Request-Id: %b\r\n\r\n'
-            % (
-                method,
-                target,
-                fields,
-                self._lines[head.minor > 0],
-                host,
-                host,
-                next(self._ids),
-            )
+        wire = b'%b %b HTTP/1.1%b%b%b"\r\nX-Forwarded-Host: %b\r\nX-Request-Id: ' % (
+            method,
+            target,
+            fields,
+            self._lines[head.minor > 0],
+            host,
+            host,
         )
+        if head.is_known:
+            head.wire, head.wire_peer = wire, self
+        return b"%b%b\r\n\r\n" % (wire, next(self._ids))
 
     def _unusual_end(self, head: RequestHead) -> bytes:
         """The same lines where some are there already, or without Host."""

@@ -91,6 +91,7 @@ class RequestHead:
         "forwarded_host",
         "forwarded_proto",
         "host",
+        "is_known",
         "is_unusual",
         "keep_alive",
         "length",
@@ -103,6 +104,8 @@ class RequestHead:
         "target",
         "upgrade",
         "wants_upgrade",
+        "wire",
+        "wire_peer",
     )
 
     def __init__(self, method: bytes, target: bytes, minor: int, size: int) -> None:
@@ -127,6 +130,11 @@ class RequestHead:
         self.forwarded_for = b""
         self.forwarded_proto = b""
         self.forwarded_host = b""
+        self.is_known = False
+        """Whether it may come again and is worth to be remembered with more."""
+        self.wire = b""
+        self.wire_peer: object = None
+        """For whom `wire` is the head as a backend gets it, up to the request's id."""
 
     def __repr__(self) -> str:
         return f"<RequestHead {self.method!r} {self.target!r} {self.length}>"
@@ -168,6 +176,7 @@ class RequestParser:
         block = data[:end] if end != len(data) else data
         head = self._known.get(block)
         if head is not None:
+            head.is_known = True
             return head
         head = self._parse(data)
         if head is not None and head.size == end:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lb.http1.forward import Peer, request_ids
 from lb.http1.request import RequestParser
@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from lb.config import Settings
 
 
+MAX_MET: Final = 1024
+"""Clients whose names are kept: 3 us less for each of their connections."""
+
+
 class Reception:
     """Receives clients of one process. `underscores` if not as in the settings."""
 
     def __init__(self, settings: Settings, *, underscores: str = "") -> None:
         self._trusted = settings.trusted_proxies
+        self._met: dict[tuple[str, bytes], tuple[Peer, RequestParser]] = {}
         self._via = settings.headers.via.encode("latin-1")
         self._ids = request_ids(secrets.token_hex(8).encode())
         self._plain, self._believing = (
@@ -30,7 +35,18 @@ class Reception:
         )
 
     def welcome(self, ip: str, proto: bytes = b"http") -> tuple[Peer, RequestParser]:
-        """The peer at `ip` (empty for a unix socket), and the parser of its heads."""
+        """The peer at `ip` (empty for a unix socket), and the parser of its heads.
+
+        Connections from one address share both.
+        """
+        met = self._met.get((ip, proto))
+        if met is None:
+            if len(self._met) >= MAX_MET:
+                self._met.clear()
+            met = self._met[ip, proto] = self._meet(ip, proto)
+        return met
+
+    def _meet(self, ip: str, proto: bytes) -> tuple[Peer, RequestParser]:
         if ip.startswith("::ffff:") and "." in ip:
             ip = ip.removeprefix("::ffff:")  # IPv4 on a socket that takes both
         parser = self._believing if self.is_trusted(ip) else self._plain

@@ -77,10 +77,13 @@ class Session(Conversation):
 
     def _on_event(self) -> None:
         """Something came, or the deadline, while no greenlet reads the client."""
-        if self._is_idle:
-            self._guarded(self._wake)
-        else:
-            self._look_whether_it_left()
+        try:
+            if self._is_idle:
+                self._wake()
+            else:
+                self._look_whether_it_left()
+        except Exception:  # noqa: BLE001 - logged; the others must go on
+            self._fail()
 
     def _look_whether_it_left(self) -> None:
         """If the client has gone while its request is served, let the backend go."""
@@ -91,15 +94,12 @@ class Session(Conversation):
         if request.connection is not None:
             request.connection.stream.interrupt(ClientGoneError("the client left"))
 
-    def _guarded(self, step: Callable[[], None]) -> None:
-        """Run a step of this connection: its faults must not reach the others."""
-        try:
-            step()
-        except Exception:  # noqa: BLE001 - and `report` logs it
-            self._lane.report()
-            if self._request is not None:
-                self._lane.engine.drop(self._request)
-            self._close()
+    def _fail(self) -> None:
+        """End this connection alone, for a fault that nobody foresaw."""
+        self._lane.report()
+        if self._request is not None:
+            self._lane.engine.drop(self._request)
+        self._close()
 
     def _wake(self) -> None:
         """The first bytes of a request are here, most often all of it, or the end."""
@@ -143,13 +143,16 @@ class Session(Conversation):
 
     def _on_answer(self) -> None:
         """The backend has answered, or failed, or takes too long."""
-        self._guarded(self._answer)
+        try:
+            request = self._request
+            if request is not None:
+                self._answer(request)
+        except Exception:  # noqa: BLE001 - logged; the others must go on
+            self._fail()
 
-    def _answer(self) -> None:
-        request, lane = self._request, self._lane
+    def _answer(self, request: Request) -> None:
+        lane = self._lane
         now = monotonic()
-        if request is None:
-            return
         answer = lane.engine.answer(request, now)
         if answer is None:
             lane.run(self._run)

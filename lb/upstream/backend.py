@@ -121,8 +121,11 @@ class LiveBackend:
             connection.close()
             return
         connection.is_idle = True
-        stale = now + min(self._limits.idle_s, connection.idle_limit_s)
-        stream.deadline = connection.expires = min(stale, too_old)
+        idle_s = self._limits.idle_s
+        if idle_s > connection.idle_limit_s:
+            idle_s = connection.idle_limit_s
+        expires = now + idle_s
+        stream.deadline = connection.expires = min(expires, too_old)
         self._idle.append(connection)
 
     def discard(self, connection: Connection) -> None:

@@ -13,6 +13,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: 3\r\n\r\n"
 
 def test_a_request_head_that_came_before_is_the_same_one() -> None:
     parser = RequestParser(limit_bytes=65536)
+    assert parser.parse(REQUEST) is not None
     first = parser.parse(REQUEST + b"abc")
     assert first is not None
     assert parser.parse(REQUEST + b"xyzGET / HTTP/1.1\r\n") is first
@@ -27,12 +28,24 @@ def test_each_request_with_a_known_head_is_a_request_of_its_own() -> None:
     parser = RequestParser(limit_bytes=65536)
     peer = Peer("10.0.0.1", via=b"lb", ids=request_ids(b"id-"))
     wires = []
-    for _ in range(2):
+    for _ in range(5):
         head = parser.parse(REQUEST)
         assert head is not None
         wires.append(peer.request_head(head))
-    assert b"X-Request-Id: id-0000000001\r\n" in wires[0]
-    assert b"X-Request-Id: id-0000000002\r\n" in wires[1]
+    for number, wire in enumerate(wires, 1):
+        assert wire.endswith(b"\r\nX-Request-Id: id-%010x\r\n\r\n" % number)
+        assert wire[:-20] == wires[0][:-20]
+
+
+def test_a_known_head_names_the_client_that_sends_it_now() -> None:
+    parser = RequestParser(limit_bytes=65536)
+    ids = request_ids(b"id-")
+    peers = [Peer(ip, via=b"lb", ids=ids) for ip in ("10.0.0.1", "10.0.0.2")]
+    for _ in range(4):
+        for peer in peers:
+            head = parser.parse(REQUEST)
+            assert head is not None
+            assert b"\r\nX-Forwarded-For: %b\r\n" % peer.ip in peer.request_head(head)
 
 
 def test_an_incomplete_head_is_not_taken_for_a_known_one() -> None:

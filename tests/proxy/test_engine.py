@@ -58,6 +58,8 @@ class Script:
         step = self.steps[0] if self.steps else None
         if not isinstance(step, bytes):
             return None  # what was scripted is for `read` to raise
+        if not step:
+            return b""  # an end is there as often as one looks
         return self.steps.pop(0)  # type: ignore[return-value]
 
     def give(self, data: bytes) -> int:
@@ -130,6 +132,12 @@ class Scene:
         tally = PlainTally(self.file.cells)
         timeouts = Timeouts(connect_s=1, response_s=1, idle_s=1)
         self.engine = Engine(self.roster, tally, timeouts, attempts=attempts)
+
+    def warm_next(self, *steps: Step) -> Script:
+        """The same at the backend whose turn is next: backend 1."""
+        script = self.warm(1, *steps)
+        self.roster.first()
+        return script
 
     def made_by(self, port: int) -> list[tuple[int, Script]]:
         """The connections that were made to a port."""
@@ -349,3 +357,90 @@ def test_a_response_that_is_given_up_closes_its_connection(scene: Scene) -> None
     response.close()
     response.close()
     assert half.is_closed
+
+
+def test_a_begun_attempt_is_answered_and_its_connection_kept(scene: Scene) -> None:
+    """The short cut: one send, one look, no wait, and everything counted."""
+    script = scene.warm_next(OK)
+    request = scene.request()
+    connection = scene.engine.begin(request, monotonic())
+    assert connection is not None
+    assert script.written == request.wire
+    backend = request.backend
+    assert backend is not None
+    assert scene.file.cells[backend.in_flight_cell] == 1
+    answer = scene.engine.answer(request, monotonic())
+    assert answer is not None
+    assert (answer[0].status, answer[1]) == (200, b"ok")
+    assert request.connection is None
+    assert scene.file.cells[backend.in_flight_cell] == 0
+    assert backend.idle_connections == 1
+
+
+def test_what_cannot_be_begun_costs_nothing_and_goes_on(scene: Scene) -> None:
+    """No idle connection: the backend that was chosen is asked by `exchange`."""
+    scene.script(1, Script(OK))
+    request = scene.request()
+    assert scene.engine.begin(request, monotonic()) is None
+    chosen = request.backend
+    response = scene.engine.exchange(request)
+    assert response.head.status == 200
+    assert request.backend is chosen
+    assert request.attempts == 1
+    response.close()
+
+
+PARTS = [
+    [OK[:10], OK[10:]],
+    [OK[:-1], OK[-1:]],
+    [b"HTTP/1.1 103 Early Hints\r\n\r\n", OK],
+    [b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK],
+]
+
+
+@pytest.mark.parametrize("parts", PARTS)
+def test_a_begun_attempt_that_is_not_whole_goes_on(
+    scene: Scene, parts: list[bytes]
+) -> None:
+    """Whatever the short cut has read is not lost for who goes on."""
+    scene.warm_next(*parts)
+    request = scene.request()
+    assert scene.engine.begin(request, monotonic()) is not None
+    assert scene.engine.answer(request, monotonic()) is None
+    response = scene.engine.exchange(request)
+    assert response.head.status == 200
+    assert response.body.first + response.body.read() == b"ok"
+    assert request.attempts == 1
+    response.finish()
+
+
+@pytest.mark.parametrize("failure", [CLOSES, RESETS])
+def test_a_begun_attempt_that_fails_is_tried_elsewhere(
+    scene: Scene, failure: Step
+) -> None:
+    scene.warm_next(failure)
+    scene.script(2, Script(OK))
+    request = scene.request()
+    assert scene.engine.begin(request, monotonic()) is not None
+    first = request.backend
+    assert scene.engine.answer(request, monotonic()) is None
+    response = scene.engine.exchange(request)
+    assert response.head.status == 200
+    assert request.attempts == 2
+    assert request.backend is not first
+    assert first is not None
+    assert scene.file.cells[first.in_flight_cell] == 0
+    response.close()
+
+
+def test_a_begun_attempt_can_be_dropped(scene: Scene) -> None:
+    script = scene.warm_next(OK)
+    request = scene.request()
+    assert scene.engine.begin(request, monotonic()) is not None
+    backend = request.backend
+    assert backend is not None
+    scene.engine.drop(request)
+    assert script.is_closed
+    assert scene.file.cells[backend.in_flight_cell] == 0
+    scene.engine.drop(request)  # twice is no harm
+    assert scene.file.cells[backend.in_flight_cell] == 0
