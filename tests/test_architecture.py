@@ -45,7 +45,8 @@ DOORS = {
     "socket": {"lb.streams", "lb.health", "lb.worker", "lb.arbiter"},
     "_socket": {"lb.streams", "lb.health", "lb.worker"},
     "mmap": {"lb.shm"},
-    "fcntl": {"lb.shm"},
+    # Locks on the shared file; the size of a pipe.
+    "fcntl": {"lb.shm", "lb.streams.splice"},
     "tomllib": {"lb.config"},
 }
 """Who may import what stands outside: a module, or a package for all its modules."""

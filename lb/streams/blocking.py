@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lb.model import Address
+    from lb.streams.splice import Pipe
 
 
 class BlockingStream:
@@ -67,6 +68,17 @@ class BlockingStream:
             raise StreamTimeoutError("deadline passed") from error
         except OSError as error:
             raise StreamClosedError(error.strerror) from error
+
+    def take(self, limit_bytes: int) -> bytes | Pipe:
+        """See `Stream.take`; always reads."""
+        return self.read()
+
+    def pass_on(self, pipe: Pipe) -> None:
+        """See `Stream.pass_on`; reads the pipe."""
+        try:
+            self.write(pipe.read_out())
+        finally:
+            pipe.release()
 
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`; costs a system call."""

@@ -38,6 +38,7 @@ from lb.errors import (
     StreamTimeoutError,
 )
 from lb.streams.addresses import is_number, resolve
+from lb.streams.splice import CANNOT, Pipes
 from lb.streams.stream import NEVER, READ_BYTES
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from lb.model import Address
     from lb.streams.addresses import Place, SockAddr
+    from lb.streams.splice import Pipe
 
 SWEEP_S: Final = 0.25
 
@@ -97,26 +99,41 @@ class HubStream:
     def read(self) -> bytes:
         """See `lb.streams.stream.Stream.read`."""
         while True:
-            if self._interruption is not None:
-                self._raise_interruption()
-            if not self._armed:
-                if self._watcher is None:
-                    raise StreamClosedError("the stream is closed")
-                self._watcher.start(self._on_readable)
-                self._armed = True
-            self._waiter = getcurrent()
-            try:
-                reason = self._hub.switch()
-            finally:
-                self._waiter = None
-            if reason:
-                raise reason
+            self._wait_readable()
             try:
                 return self.sock.recv(READ_BYTES)
             except BlockingIOError:
                 continue
             except OSError as error:
                 raise StreamClosedError(error.strerror) from error
+
+    def take(self, limit_bytes: int) -> bytes | Pipe:
+        """See `lb.streams.stream.Stream.take`."""
+        while True:
+            self._wait_readable()
+            try:
+                return self._transport.pipes.fill(self.sock, limit_bytes)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise StreamClosedError(error.strerror) from error
+
+    def _wait_readable(self) -> None:
+        """Wait until something has come, or raise at the deadline or when told to."""
+        if self._interruption is not None:
+            self._raise_interruption()
+        if not self._armed:
+            if self._watcher is None:
+                raise StreamClosedError("the stream is closed")
+            self._watcher.start(self._on_readable)
+            self._armed = True
+        self._waiter = getcurrent()
+        try:
+            reason = self._hub.switch()
+        finally:
+            self._waiter = None
+        if reason:
+            raise reason
 
     def write(self, data: bytes | memoryview) -> None:
         """See `lb.streams.stream.Stream.write`."""
@@ -148,6 +165,35 @@ class HubStream:
             except OSError as error:
                 raise StreamClosedError(error.strerror) from error
             self.deadline = monotonic() + patience_s
+
+    def pass_on(self, pipe: Pipe) -> None:
+        """See `lb.streams.stream.Stream.pass_on`."""
+        patience_s = self.deadline - monotonic()
+        try:
+            while not self._drain(pipe, patience_s):
+                if self._interruption is not None:
+                    self._raise_interruption()
+                self._wait_writable()
+        except EarlyAnswerError as error:
+            error.unsent = error.unsent or pipe.read_out()
+            raise
+        finally:
+            pipe.release()
+
+    def _drain(self, pipe: Pipe, patience_s: float) -> bool:
+        """Send of `pipe` what goes now; whether it is empty. See `_write_rest`."""
+        try:
+            pipe.drain(self.sock)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in CANNOT:
+                self._transport.pipes.close()
+                self.write(pipe.read_out())
+                return True
+            raise StreamClosedError(error.strerror) from error
+        self.deadline = monotonic() + patience_s
+        return not pipe
 
     def _wait_writable(self) -> None:
         """Wait until the peer takes bytes again, or raise at the deadline."""
@@ -278,6 +324,7 @@ class HubTransport:
     def __init__(self) -> None:
         self.hub = gevent.get_hub()
         self.streams: set[HubStream] = set()
+        self.pipes = Pipes()
         self._timer = self.hub.loop.timer(SWEEP_S, SWEEP_S)
         self._timer.start(self.sweep)
 
@@ -345,3 +392,4 @@ class HubTransport:
         self._timer.close()
         for stream in list(self.streams):
             stream.close()
+        self.pipes.close()

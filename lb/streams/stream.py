@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lb.model import Address
+    from lb.streams.splice import Pipe
 
 NEVER: Final = math.inf
 """A deadline that does not come."""
@@ -45,6 +46,12 @@ class Stream(Protocol):
             StreamTimeoutError: the peer did not take it before the deadline.
             EarlyAnswerError: `wake_writer` was called with it; it knows what is unsent.
         """
+
+    def take(self, limit_bytes: int) -> bytes | Pipe:
+        """As `read`, but a stream that can leaves up to `limit_bytes` in the kernel."""
+
+    def pass_on(self, pipe: Pipe) -> None:
+        """As `write`, of what lies in `pipe`, which is released whatever happens."""
 
     def is_quiet(self) -> bool:
         """Whether neither bytes nor a close are waiting to be read."""
