@@ -94,6 +94,10 @@ class InputSource:
         self.is_done = self._left == 0 if not is_chunked else not piece
         return piece
 
+    def take(self) -> bytes:
+        """See `Source.take`; always reads."""
+        return self.read()
+
     def wake(self) -> None:
         """Do nothing: a thread in `read` cannot be woken."""
 

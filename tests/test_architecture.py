@@ -34,7 +34,7 @@ LEVELS = {
 
 DOORS = {
     "gevent": {"lb.streams.hub", "lb.streams.crew", "lb.worker", "lb.cli"},
-    "greenlet": {"lb.streams.hub", "lb.streams.crew"},
+    "greenlet": {"lb.streams.hub_stream", "lb.streams.crew"},
     "gunicorn": {"lb.worker"},
     "gunicorn_h1c": {"lb.http1"},
     "requests": {"lb.health"},
@@ -45,7 +45,8 @@ DOORS = {
     "socket": {"lb.streams", "lb.health", "lb.worker", "lb.arbiter"},
     "_socket": {"lb.streams", "lb.health", "lb.worker"},
     "mmap": {"lb.shm"},
-    "fcntl": {"lb.shm"},
+    # Locks on the shared file; the size of a pipe.
+    "fcntl": {"lb.shm", "lb.streams.splice"},
     "tomllib": {"lb.config"},
 }
 """Who may import what stands outside: a module, or a package for all its modules."""

@@ -70,6 +70,11 @@ class Sized:
         self.is_done = True
         return body
 
+    def skip(self, count: int) -> None:
+        """`count` bytes of the body, no more than are `left`, went another way."""
+        self.left -= count
+        self.is_done = self.left == 0
+
     def ended(self) -> None:
         """A close before the last byte is a broken body."""
         raise FramingError(f"closed with {self.left} bytes of the body missing")

@@ -30,13 +30,14 @@ from lb.proxy.exchange import Request
 from lb.proxy.httpdate import http_date
 from lb.proxy.tunnel import Tunnel
 from lb.proxy.upload import StreamSource, Upload, check_size
+from lb.streams.splice import Pipe
 
 if TYPE_CHECKING:
     from lb.http1.request import RequestHead
     from lb.http1.response import ResponseHead
     from lb.proxy.exchange import Response
     from lb.proxy.lane import Lane
-    from lb.streams.hub import HubStream
+    from lb.streams.hub_stream import HubStream
 
 LINGER_S: Final = 5.0
 LINGER_BYTES: Final = 16 << 20
@@ -255,17 +256,23 @@ class Conversation:
         """Relay a body as it comes, first byte first; the bytes it had."""
         body, idle_s = response.body, self._lane.idle_s
         stream = response.connection.stream if response.connection else None
-        piece = body.first
-        sent = len(piece)
-        wire += chunk(piece) if is_chunked and piece else piece
+        first = body.first
+        sent = len(first)
+        wire += chunk(first) if is_chunked and first else first
         while not body.is_done:
-            self._send(wire)
+            if wire:
+                self._send(wire)
             self._sent = sent
             if stream is not None:
                 stream.deadline = monotonic() + idle_s
-            piece = body.read()
+            piece = body.take()
             sent += len(piece)
-            wire = chunk(piece) if is_chunked and piece else piece
+            if isinstance(piece, Pipe):
+                self._stream.deadline = monotonic() + idle_s
+                self._stream.pass_on(piece)
+                wire = b""
+            else:
+                wire = chunk(piece) if is_chunked and piece else piece
         response.finish()
         if is_chunked:
             wire += last_chunk(body.trailers)

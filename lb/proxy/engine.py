@@ -28,6 +28,7 @@ from lb.http1.grammar import CHUNKED, IDEMPOTENT
 from lb.http1.response import ResponseHead
 from lb.proxy.exchange import Response
 from lb.proxy.retry import Again, after
+from lb.streams.splice import Pipe
 from lb.streams.stream import NEVER
 
 if TYPE_CHECKING:
@@ -45,8 +46,10 @@ Many servers never answer 100; after this the body is asked for anyway, as curl 
 """
 
 
-def _framed(piece: bytes, upload: Upload) -> bytes:
-    """A piece of an upload as a chunk; the empty one behind the others as the last."""
+def _framed(piece: bytes | Pipe, upload: Upload) -> bytes | Pipe:
+    """A piece of an upload as it is sent; the empty one behind the others ends it."""
+    if upload.length != CHUNKED or isinstance(piece, Pipe):
+        return piece
     return chunk(piece) if piece else last_chunk(upload.trailers)
 
 
@@ -132,7 +135,7 @@ class Engine:
         connection.requests += 1
         connection.stream.deadline = now + self._timeouts.response_s
         wire = request.wire
-        sent = connection.stream.give(wire)
+        sent = connection.stream.write_nowait(wire)
         if sent != len(wire):
             request.unsent = wire[sent:]
             return None
@@ -279,9 +282,8 @@ class Engine:
     def _pump(
         self, request: Request, upload: Upload, connection: Connection
     ) -> ResponseHead | None:
-        is_chunked = upload.length == CHUNKED
         stream = connection.stream
-        unsent: bytes | memoryview = b""
+        unsent: bytes | memoryview | Pipe = b""
         is_over = False
         while True:
             if not connection.is_quiet():
@@ -297,9 +299,9 @@ class Engine:
                         return None
                     # The client has its own deadline; ours would wake its read.
                     stream.deadline = NEVER
-                    piece = upload.read()
+                    piece = upload.take()
                     is_over = not piece
-                    unsent = _framed(piece, upload) if is_chunked else piece
+                    unsent = _framed(piece, upload)
                 stream.deadline = monotonic() + self._timeouts.idle_s
                 connection.send(unsent)
                 unsent = b""

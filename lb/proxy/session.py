@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from lb.http1.response import ResponseHead
     from lb.proxy.exchange import Request
     from lb.proxy.lane import Lane
-    from lb.streams.hub import HubStream
+    from lb.streams.hub_stream import HubStream
 
 BLANK: Final = (b"", b"\r\n")
 """What may stand between two requests: nothing, or an empty line (RFC 9112 2.2)."""
@@ -104,7 +104,7 @@ class Session(Conversation):
     def _wake(self) -> None:
         """The first bytes of a request are here, most often all of it, or the end."""
         stream = self._stream
-        data = stream.take()
+        data = stream.read_nowait()
         if not data:
             if data is not None or not stream.is_quiet():
                 self._close()
@@ -169,7 +169,7 @@ class Session(Conversation):
         )
         if body:
             wire += body
-        sent = self._stream.give(wire)
+        sent = self._stream.write_nowait(wire)
         if sent != len(wire):
             rest = memoryview(wire)[sent:]
             lane.run(lambda: self._send_rest(rest, request, head, keep_alive))

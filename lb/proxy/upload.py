@@ -6,7 +6,7 @@ can be sent again to another backend without ever having waited for its end.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lb.errors import (
     ClientGoneError,
@@ -15,12 +15,15 @@ from lb.errors import (
     StreamClosedError,
     StreamTimeoutError,
 )
-from lb.http1.body import Chunked, FramingError, framing_for
+from lb.http1.body import Chunked, FramingError, Sized, framing_for
+from lb.streams.splice import WORTH_BYTES, Pipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from lb.streams.stream import Stream
+
+T = TypeVar("T")
 
 
 class Source(Protocol):
@@ -46,6 +49,9 @@ class Source(Protocol):
             ClientGoneError: the client left.
             EarlyAnswerError: `wake` was called while this waited.
         """
+
+    def take(self) -> bytes | Pipe:
+        """As `read`, but of a long body of known length a `Pipe` where that goes."""
 
     def wake(self) -> None:
         """Make a waiting `read` raise `EarlyAnswerError`, if this kind can."""
@@ -107,8 +113,7 @@ class Upload:
             self._at += 1
             return kept[self._at - 1]
         piece = self._source.read()
-        self._taken += len(piece)
-        check_size(self._taken, self._limit)
+        self._count(piece)
         if kept is not None and piece:
             if self._taken > self._keep_bytes:
                 self._kept = None
@@ -116,6 +121,19 @@ class Upload:
                 kept.append(piece)
                 self._at += 1
         return piece
+
+    def take(self) -> bytes | Pipe:
+        """As `read`, but what cannot be sent again anyway may come as a `Pipe`."""
+        if self._kept is not None:
+            return self.read()
+        piece = self._source.take()
+        if isinstance(piece, bytes):  # a pipe's are of a known length, checked before
+            self._count(piece)
+        return piece
+
+    def _count(self, piece: bytes) -> None:
+        self._taken += len(piece)
+        check_size(self._taken, self._limit)
 
 
 def check_size(length: int, limit_bytes: int) -> None:
@@ -196,7 +214,7 @@ class StreamSource:
         data, self._data = self._data, b""
         try:
             while not framing.is_done:
-                data = data or self._receive()
+                data = data or self._receive(self._stream.read)
                 if piece := framing.feed(data):
                     return piece
                 data = b""
@@ -204,10 +222,24 @@ class StreamSource:
             raise RequestError(str(error)) from error
         return b""
 
-    def _receive(self) -> bytes:
+    def take(self) -> bytes | Pipe:
+        """See `Source.take`."""
+        framing = self._framing
+        if not isinstance(framing, Sized) or framing.left < WORTH_BYTES:
+            return self.read()
+        if self._ready or self._data:
+            return self.read()
+        piece = self._receive(lambda: self._stream.take(framing.left))
+        if isinstance(piece, bytes):
+            return framing.feed(piece)
+        framing.skip(len(piece))
+        return piece
+
+    def _receive(self, receive: Callable[[], T]) -> T:
+        """What `receive` gives; a stream's failure amid a body is the client's."""
         self._stream.deadline = self._clock() + self._idle_s
         try:
-            data = self._stream.read()
+            data = receive()
         except StreamTimeoutError as error:
             raise RequestError("the body stalled", status=408) from error
         except StreamClosedError as error:

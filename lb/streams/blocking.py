@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lb.model import Address
+    from lb.streams.splice import Pipe
 
 
 class BlockingStream:
@@ -62,11 +63,11 @@ class BlockingStream:
     def watch(self) -> None:
         """Do nothing: this kind cannot but wait."""
 
-    def take(self) -> bytes | None:
+    def read_nowait(self) -> bytes | None:
         """Do nothing: this kind cannot but wait."""
         return None
 
-    def give(self, data: bytes) -> int:
+    def write_nowait(self, data: bytes) -> int:
         """Do nothing: this kind cannot but wait."""
         return 0
 
@@ -79,6 +80,17 @@ class BlockingStream:
             raise StreamTimeoutError("deadline passed") from error
         except OSError as error:
             raise StreamClosedError(error.strerror) from error
+
+    def take(self, limit_bytes: int) -> bytes | Pipe:
+        """See `Stream.take`; always reads."""
+        return self.read()
+
+    def pass_on(self, pipe: Pipe) -> None:
+        """See `Stream.pass_on`; reads the pipe."""
+        try:
+            self.write(pipe.read_out())
+        finally:
+            pipe.release()
 
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`; costs a system call."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lb.model import Address
+    from lb.streams.splice import Pipe
 
 NEVER: Final = math.inf
 """A deadline that does not come."""
@@ -33,20 +34,20 @@ class Stream(Protocol):
     """Whether `on_event` is called each time and takes what came; set by `watch`."""
 
     def watch(self) -> None:
-        """Have `on_event` called, in the event loop, whenever `take` has something.
+        """Have `on_event` called, in the event loop, when `read_nowait` has something.
 
         And for an interruption or the deadline, which `read` then raises. Until
         `stays_armed` is set to False. A stream that cannot but wait ignores it.
         """
 
-    def take(self) -> bytes | None:
+    def read_nowait(self) -> bytes | None:
         """What has arrived, without waiting; empty when the peer closed.
 
         None where there is nothing, or something else that only `read` can tell,
         and always from a stream that cannot but wait.
         """
 
-    def give(self, data: bytes) -> int:
+    def write_nowait(self, data: bytes) -> int:
         """How many bytes of `data` went out without waiting; `write` the others."""
 
     def read(self) -> bytes:
@@ -65,6 +66,12 @@ class Stream(Protocol):
             StreamTimeoutError: the peer did not take it before the deadline.
             EarlyAnswerError: `wake_writer` was called with it; it knows what is unsent.
         """
+
+    def take(self, limit_bytes: int) -> bytes | Pipe:
+        """As `read`, but a stream that can leaves up to `limit_bytes` in the kernel."""
+
+    def pass_on(self, pipe: Pipe) -> None:
+        """As `write`, of what lies in `pipe`, which is released whatever happens."""
 
     def is_quiet(self) -> bool:
         """Whether neither bytes nor a close are waiting to be read."""

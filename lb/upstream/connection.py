@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lb.errors import (
     EarlyAnswerError,
@@ -19,8 +19,9 @@ from lb.errors import (
     StreamTimeoutError,
     TerminatedError,
 )
-from lb.http1.body import Framing, FramingError, framing_for
+from lb.http1.body import Framing, FramingError, Sized, framing_for
 from lb.http1.grammar import UNTIL_CLOSE
+from lb.streams.splice import WORTH_BYTES, Pipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +98,7 @@ class Connection:
         """Whether the backend has said nothing that was not read yet."""
         return not self._buffer and self.stream.is_quiet()
 
-    def send(self, data: bytes | memoryview) -> None:
+    def send(self, data: bytes | memoryview | Pipe) -> None:
         """Send part of a request.
 
         Raises:
@@ -105,7 +106,10 @@ class Connection:
             EarlyAnswerError: while `on_early_answer` is set, the backend spoke.
         """
         try:
-            self.stream.write(data)
+            if isinstance(data, Pipe):
+                self.stream.pass_on(data)
+            else:
+                self.stream.write(data)
         except StreamClosedError as error:
             raise self._terminated(f"while it was sent the request: {error}") from error
         except StreamTimeoutError as error:
@@ -159,7 +163,7 @@ class Connection:
         stream = self.stream
         self.on_answer = None
         stream.stays_armed = False
-        data = stream.take()
+        data = stream.read_nowait()
         if not data:
             return None
         try:
@@ -205,6 +209,19 @@ def stay_below(limit_s: int) -> float:
     return max(limit_s - 1.0, limit_s / 2)
 
 
+T = TypeVar("T")
+
+
+def _received(receive: Callable[[], T]) -> T:
+    """What `receive` gives; a stream's failure amid a body is the backend's."""
+    try:
+        return receive()
+    except StreamClosedError as error:
+        raise TerminatedError(f"amid the body: {error}") from error
+    except StreamTimeoutError as error:
+        raise ResponseTimeoutError("the body stalled") from error
+
+
 class Body:
     """A response body on its way: `first` is here, `read` brings the rest.
 
@@ -245,16 +262,26 @@ class Body:
         Raises:
             TerminatedError, ResponseError, ResponseTimeoutError: it is cut short.
         """
+        stream = self._connection.stream
         while not self.is_done:
-            try:
-                data = self._connection.stream.read()
-            except StreamClosedError as error:
-                raise TerminatedError(f"amid the body: {error}") from error
-            except StreamTimeoutError as error:
-                raise ResponseTimeoutError("the body stalled") from error
-            if piece := self._feed(data):
+            if piece := self._feed(_received(stream.read)):
                 return piece
         return b""
+
+    def take(self) -> bytes | Pipe:
+        """As `read`, but of a long body of known length a `Pipe` where that goes."""
+        framing, stream = self._framing, self._connection.stream
+        if not isinstance(framing, Sized) or framing.left < WORTH_BYTES:
+            return self.read()
+        piece = _received(lambda: stream.take(framing.left))
+        if isinstance(piece, bytes):
+            return self._feed(piece)
+        framing.skip(len(piece))
+        if framing.is_done:
+            self.is_done = True
+            if stream.has_input():  # what is behind it is unread, but there
+                self._connection.is_reusable = False
+        return piece
 
     def _feed(self, data: bytes) -> bytes:
         framing = self._framing

@@ -54,7 +54,7 @@ class Script:
     def watch(self) -> None:
         self.stays_armed = True
 
-    def take(self) -> bytes | None:
+    def read_nowait(self) -> bytes | None:
         step = self.steps[0] if self.steps else None
         if not isinstance(step, bytes):
             return None  # what was scripted is for `read` to raise
@@ -62,7 +62,7 @@ class Script:
             return b""  # an end is there as often as one looks
         return self.steps.pop(0)  # type: ignore[return-value]
 
-    def give(self, data: bytes) -> int:
+    def write_nowait(self, data: bytes) -> int:
         self.written += data
         return len(data)
 

@@ -12,8 +12,8 @@ import pytest
 from lb.errors import ClientGoneError, RequestError
 from lb.http1.grammar import CHUNKED
 from lb.proxy.upload import StreamSource, Upload, check_size
-from lb.streams.blocking import BlockingStream
-from tests.streams.pairs import reset, tcp_pair
+from lb.streams.splice import Pipe
+from tests.streams.pairs import Kind, kinds, reset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +24,9 @@ PATIENCE_S = 5.0
 class Client:
     """The far end of a stream, and uploads read from it."""
 
-    def __init__(self) -> None:
-        near, self.sock = tcp_pair()
-        self.stream = BlockingStream(near)
+    def __init__(self, kind: str) -> None:
+        self.kind = Kind(kind, kinds()[kind]())
+        self.stream, self.sock = self.kind.pair()
 
     def upload(
         self,
@@ -45,7 +45,7 @@ class Client:
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    made = Client()
+    made = Client("blocking")
     yield made
     made.stream.close()
     made.sock.close()
@@ -183,3 +183,67 @@ def test_what_came_with_the_head_is_judged_at_once(client: Client) -> None:
     client.sock.sendall(b"\r\n0\r\n\r\nnext")
     assert (source.read(), source.read()) == (b"hello", b"")
     assert (source.is_done, source.rest) == (True, b"next")
+
+
+@pytest.fixture
+def fast() -> Iterator[Client]:
+    """The same over the fast lane's stream."""
+    made = Client("hub")
+    yield made
+    made.sock.close()
+    made.kind.transport.close()
+
+
+BODY = bytes(range(250)) * 400
+
+
+def take_all(upload: Upload) -> tuple[bytes, list[bool]]:
+    """A body to its end, and which of its pieces were in pipes."""
+    data, pipes = b"", []
+    while piece := upload.take():
+        pipes.append(isinstance(piece, Pipe))
+        if isinstance(piece, Pipe):
+            data += piece.read_out()
+            piece.release()
+        else:
+            data += piece
+    return data, pipes
+
+
+def test_a_large_body_is_taken_by_pipe_once_it_cannot_be_sent_again(
+    fast: Client,
+) -> None:
+    """And what the client sent behind it stays where it is."""
+    fast.sock.sendall(BODY[11:] + b"GET /next")
+    upload = fast.upload(BODY[:11], len(BODY))
+    assert upload.take() == BODY[:11]
+    assert upload.is_lost
+    data, pipes = take_all(upload)
+    assert data == BODY[11:]
+    assert pipes[0]
+    assert upload.is_done
+    assert upload.rest + fast.stream.read() == b"GET /next"
+
+
+def test_what_may_be_sent_again_is_read_and_kept(fast: Client) -> None:
+    fast.sock.sendall(BODY)
+    upload = fast.upload(b"", len(BODY), keep=len(BODY))
+    for _ in range(2):
+        data, pipes = take_all(upload)
+        assert data == BODY
+        assert not any(pipes)
+        upload.rewind()
+
+
+@pytest.mark.parametrize("end", ["close", "stall"])
+def test_a_client_that_fails_amid_a_large_body_is_told_apart(
+    fast: Client, end: str
+) -> None:
+    upload = fast.upload(b"x" * 11, 10**6, idle_s=0.05)
+    upload.take()
+    if end == "close":
+        fast.sock.close()
+    expected = ClientGoneError if end == "close" else RequestError
+    with pytest.raises(expected):
+        upload.take()
+    assert not upload.is_done

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import gevent
 
 from lb.streams.blocking import BlockingStream, BlockingTransport
-from lb.streams.hub import HubStream, HubTransport
+from lb.streams.hub import HubTransport
+from lb.streams.hub_stream import HubStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from lb.streams.hub import HubStream
+    from lb.streams.hub_stream import HubStream
     from tests.streams.pairs import Kind
 
 OPEN = Path("/proc/self/fd")
