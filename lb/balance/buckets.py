@@ -8,13 +8,13 @@ not Python's salted `hash`: every process, and every later run, shares alike.
 
 Where the visits end, one bucket in twenty is still empty; its keys go to the next
 bucket of their own sequence. More visits would fill it and cost more: the table is
-made anew for each change of the candidates or their weights, in 30 to 50 ms whatever
-their number. As fewer candidates visit a little longer each, some empty buckets fill
-when one leaves: 15 % more keys move than those of the one that left.
+made anew for each change of the candidates or their weights, in 50 ms whatever their
+number. As fewer candidates visit a little longer each, some empty buckets fill when
+one leaves: up to 13 % more keys move than those of the one that left.
 
 Shares are as even as those of 65,536 keys by true rendezvous, which looks at every
-candidate for each key: off by sqrt(n / 65536) of a share, 1 % for ten candidates, 4 %
-for a hundred. Maglev's table of that size is more even, but when one of 2,000 leaves
+candidate for each key: off by 1 % of a share for ten candidates, 3 % for a hundred,
+12 % for 2,000. Maglev's table of that size is more even, but when one of 2,000 leaves
 it moves seven times as many keys as it must; a ring of 160 points a candidate is off
 by 8 %, however few there are.
 """
@@ -60,7 +60,7 @@ def next_digest(digest: int) -> int:
 
 
 class Buckets(Generic[C]):
-    """Whose each bucket is. Made at once, 30 to 50 ms; then only read."""
+    """Whose each bucket is. Made at once, 50 ms; then only read."""
 
     __slots__ = ("candidates", "owners")
 

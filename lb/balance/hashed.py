@@ -66,7 +66,7 @@ class Hash(Policy[C]):
         self._now = self._view(())
 
     def update(self, candidates: Sequence[C]) -> None:
-        """See `Policy.update`; makes the table anew, 30 to 50 ms."""
+        """See `Policy.update`; makes the table anew, 50 ms."""
         self._keyless.update(candidates)
         self._now = self._view(candidates)
 

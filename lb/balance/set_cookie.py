@@ -17,6 +17,7 @@ SameSite = Literal["Strict", "Lax", "None", ""]
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PATH: Final = re.compile(r"/[\x21-\x3a\x3c-\x7e]*")
 _SITES: Final = ("Strict", "Lax", "None", "")
+_SECURE: Final = "balance.sticky.secure"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,26 +36,24 @@ class CookieAttributes:
     max_age_s: int = 0
 
     def __post_init__(self) -> None:
-        for key, is_wrong, why in self._faults():
+        for key, given, is_wrong, why in self._faults():
             if is_wrong:
-                given = getattr(self, key)
                 raise ConfigError(f"balance.sticky.{key}: {given!r} {why}")
 
-    def _faults(self) -> tuple[tuple[str, bool, str], ...]:
-        prefixed = self.name.startswith(("__Host-", "__Secure-"))
-        elsewhere = self.name.startswith("__Host-") and self.path != "/"
+    def _faults(self) -> tuple[tuple[str, object, bool, str], ...]:
+        name, site = self.name, self.same_site
+        prefixed = name.startswith(("__Host-", "__Secure-"))
+        elsewhere = name.startswith("__Host-") and self.path != "/"
+        open_site = site == "None" and not self.secure
+        no_path = not _PATH.fullmatch(self.path)
         return (
-            ("name", not _TOKEN.fullmatch(self.name), "is not a cookie's name"),
-            ("name", prefixed and not self.secure, "needs balance.sticky.secure"),
-            ("name", elsewhere, "needs the path /"),
-            ("path", not _PATH.fullmatch(self.path), "is not a path beginning with /"),
-            ("same_site", self.same_site not in _SITES, "is not Strict, Lax or None"),
-            (
-                "same_site",
-                self.same_site == "None" and not self.secure,
-                "needs balance.sticky.secure: browsers refuse it without",
-            ),
-            ("max_age_s", self.max_age_s < 0, "is less than 0"),
+            ("name", name, not _TOKEN.fullmatch(name), "is not a cookie's name"),
+            ("name", name, prefixed and not self.secure, f"needs {_SECURE}"),
+            ("name", name, elsewhere, "needs the path /"),
+            ("path", self.path, no_path, "is not a path beginning with /"),
+            ("same_site", site, site not in _SITES, "is not Strict, Lax or None"),
+            ("same_site", site, open_site, f"needs {_SECURE}: browsers insist"),
+            ("max_age", self.max_age_s, self.max_age_s < 0, "is less than 0"),
         )
 
     def after_value(self) -> bytes:

@@ -15,9 +15,11 @@ from lb.balance.ask import NO_ASK
 from lb.balance.draw import Draw
 from lb.balance.least_requests import FEW, LeastRequests
 from lb.balance.least_time import HALF_LIFE_S, LeastTime
+from lb.balance.options import PolicyOptions
 from lb.balance.policy import NoLoads
 from lb.balance.power_of_two import PowerOfTwo
 from lb.balance.rank import rank
+from lb.balance.registry import make_policy
 from lb.balance.weighted_random import WeightedRandom
 from tests.balance.scene import (
     One,
@@ -212,6 +214,40 @@ def test_processes_do_not_all_take_the_same_of_equals() -> None:
         policy.update(candidates)
         chosen.add(policy.choose(NO_ASK).name)
     assert len(chosen) > 4
+
+
+def most_in_flight(name: str, count: int) -> int:
+    """With four workers, 10,000 requests a second, and 3 in flight a candidate."""
+    chance, loads, clock = random.Random(5), SetLoads(), SetClock()
+    candidates = numbered([1] * count)
+    workers = []
+    for i in range(4):
+        options = PolicyOptions(loads=loads, clock=clock, chance=random.Random(i))
+        workers.append(make_policy(name, offset=7 * i, options=options))
+        workers[-1].update(candidates)
+    running: list[One] = []
+    most = 0
+    for turn in range(20_000):
+        clock.now_s += 1e-4
+        chosen = chance.choice(workers).choose(NO_ASK)
+        loads.counts[chosen.name] += 1
+        running.append(chosen)
+        if turn > 5000:
+            most = max(most, loads.counts[chosen.name])
+        while len(running) > 3 * count:
+            ended = running.pop(chance.randrange(len(running)))
+            loads.counts[ended.name] -= 1
+    return most
+
+
+@pytest.mark.parametrize("count", [8, 1000])
+@pytest.mark.parametrize(
+    ("name", "bound"), [("least_requests", 5), ("power_of_two", 7), ("random", 20)]
+)
+def test_the_better_a_policy_looks_the_evener_four_workers_load(
+    name: str, bound: int, count: int
+) -> None:
+    assert most_in_flight(name, count) <= bound
 
 
 @pytest.mark.parametrize(
