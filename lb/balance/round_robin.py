@@ -13,25 +13,37 @@ Times are computed, not added up: a cycle is the same the millionth time.
 The counter belongs to the process, as users of pre-forked servers expect; workers
 start at different offsets, so that their first requests do not all hit the first
 backend.
+
+A second choice (`choose_without`) takes no turn of the rotation: with two backends,
+every request would else begin at the one that fails. Nor does it go to the next in
+the ring, which would carry the whole share of a failing or full neighbour besides
+its own. Second choices have a rotation of their own over those that are left.
 """
 
 from __future__ import annotations
 
 import heapq
 import threading
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Final, Generic
 
-from lb.balance.policy import C
+from lb.balance.draw import Draw, others
+from lb.balance.policy import C, Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
+
+    from lb.balance.ask import Ask
+
+_GOLDEN: Final = 0.6180339887498949
+"""Its multiples, modulo 1, are the most evenly spread positions for any count."""
 
 
-class RoundRobin(Generic[C]):
+class RoundRobin(Policy[C]):
     """See the module. `offset` is how many turns to be ahead at the start."""
 
     def __init__(self, offset: int = 0) -> None:
         self._turn = offset
+        self._second_turn = offset
         self._candidates: Sequence[C] = ()
         self._merge: _Merge[C] | None = None
 
@@ -41,8 +53,8 @@ class RoundRobin(Generic[C]):
         self._candidates = candidates
         self._merge = _Merge(candidates, self._turn) if is_weighted else None
 
-    def choose(self) -> C:
-        """See `Policy.choose`."""
+    def choose(self, ask: Ask) -> C:
+        """See `Policy.choose`; 0.1 us, or 0.6 with unequal weights."""
         turn = self._turn
         self._turn = turn + 1
         merge = self._merge
@@ -50,6 +62,14 @@ class RoundRobin(Generic[C]):
             return merge.next()
         candidates = self._candidates  # read once: a thread may update meanwhile
         return candidates[turn % len(candidates)]
+
+    def choose_without(self, ask: Ask, without: Collection[C]) -> C | None:
+        """See `Policy.choose_without`; in their turn and by weight, see the module."""
+        left = others(self._candidates, without)
+        if not left:
+            return None
+        self._second_turn += 1
+        return Draw(left).at(self._second_turn * _GOLDEN % 1.0)
 
 
 class _Merge(Generic[C]):

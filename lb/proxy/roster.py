@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from lb.balance.ask import NO_ASK
 from lb.errors import UnavailableError
 from lb.model import Verdict, Wish
 
@@ -61,7 +62,7 @@ class Roster:
             self._rebuild()
         if not self._candidates:
             raise UnavailableError("no backend is up and ready")
-        return self._policy.choose()
+        return self._policy.choose(NO_ASK)
 
     def refresh(self) -> None:
         """Follow the table also while no request asks for a backend.
@@ -75,16 +76,12 @@ class Roster:
     def another(self, tried: Sequence[LiveBackend]) -> LiveBackend | None:
         """The backend for a retry, none of `tried`; None if none is left. O(n).
 
-        It is the next in the table after the one tried last, and takes no turn of
-        the rotation: with two backends, every request would else begin at the one
-        that fails.
+        Which one is the policy's second choice.
         """
         self.refresh()
-        candidates = self._candidates
-        last = tried[-1]
-        at = candidates.index(last) + 1 if last in candidates else 0
-        ring = [*candidates[at:], *candidates[:at]]
-        return next((b for b in ring if b not in tried), None)
+        if not self._candidates:
+            return None
+        return self._policy.choose_without(NO_ASK, tried)
 
     def _rebuild(self) -> None:
         with self._lock:

@@ -5,28 +5,15 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import Counter
-from dataclasses import dataclass
 from time import perf_counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lb.balance.registry import POLICIES, make_policy
+from lb.balance.ask import NO_ASK
 from lb.balance.round_robin import RoundRobin
-from lb.errors import ConfigError
-
-
-@dataclass(eq=False, frozen=True)
-class One:
-    """A candidate."""
-
-    name: str
-    weight: int = 1
-
-
-def make(**weights: int) -> list[One]:
-    return [One(name, weight) for name, weight in weights.items()]
+from tests.balance.scene import One, make
 
 
 def policy(candidates: list[One], offset: int = 0) -> RoundRobin[One]:
@@ -36,7 +23,7 @@ def policy(candidates: list[One], offset: int = 0) -> RoundRobin[One]:
 
 
 def names(chooser: RoundRobin[One], turns: int) -> str:
-    return "".join(chooser.choose().name for _ in range(turns))
+    return "".join(chooser.choose(NO_ASK).name for _ in range(turns))
 
 
 def test_equal_candidates_take_turns() -> None:
@@ -119,7 +106,7 @@ def test_shares_are_exact_over_whole_cycles_and_near_in_between(
     total = sum(weights)
     turns = 2 * total + extra % total
     chooser = policy(candidates, offset)
-    chosen = [chooser.choose().name for _ in range(turns)]
+    chosen = [chooser.choose(NO_ASK).name for _ in range(turns)]
     cycles = Counter(chosen[: 2 * total])
     for one in candidates:
         assert abs(cycles[one.name] - 2 * one.weight) <= (offset % total > 0)
@@ -136,7 +123,7 @@ def test_none_waits_much_longer_than_its_share_says(weights: list[int]) -> None:
     candidates = [One(str(i), weight) for i, weight in enumerate(weights)]
     total, distinct = sum(weights), len(set(weights))
     chooser = policy(candidates)
-    chosen = [chooser.choose().name for _ in range(3 * total)]
+    chosen = [chooser.choose(NO_ASK).name for _ in range(3 * total)]
     for one in candidates:
         at = [i for i, name in enumerate(chosen) if name == one.name]
         longest = max(b - a for a, b in itertools.pairwise(at))
@@ -147,7 +134,7 @@ def test_one_heavy_candidate_is_spread_among_a_thousand_light_ones() -> None:
     """Each with a turn in phase would be 256 of the heavy, then 1,000 light ones."""
     candidates = [One("heavy", 256)] + [One("light", 1) for _ in range(1000)]
     chooser = policy(candidates)
-    chosen = [chooser.choose().name for _ in range(1256)]
+    chosen = [chooser.choose(NO_ASK).name for _ in range(1256)]
     at = [i for i, name in enumerate(chosen) if name == "heavy"]
     assert len(at) == 256
     assert {b - a for a, b in itertools.pairwise(at)} <= {4, 5, 6}
@@ -161,7 +148,7 @@ def test_two_thousand_candidates_cost_a_few_microseconds(weights: list[int]) -> 
     assert perf_counter() - begun < 0.05, "0.2 ms when measured"
     begun = perf_counter()
     for _ in range(20_000):
-        chooser.choose()
+        chooser.choose(NO_ASK)
     assert (perf_counter() - begun) / 20_000 < 5e-6, "0.1 and 0.6 us when measured"
 
 
@@ -175,7 +162,7 @@ def test_threads_may_choose_while_another_updates(weights: tuple[int, ...]) -> N
     def choose() -> None:
         try:
             for _ in range(20_000):
-                chooser.choose()
+                chooser.choose(NO_ASK)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
             failed.append(error)
 
@@ -190,13 +177,30 @@ def test_threads_may_choose_while_another_updates(weights: tuple[int, ...]) -> N
     assert chosen == {one.name: 2 * one.weight for one in many}
 
 
-def test_policies_are_made_by_name() -> None:
-    for name in POLICIES:
-        made = make_policy(name, offset=1)
-        made.update(make(a=1))
-        assert made.choose().name == "a"
+@pytest.mark.parametrize("offset", [0, 3])
+def test_second_choices_take_no_turn_of_the_rotation(offset: int) -> None:
+    """With two candidates, every request would else begin at the one that fails."""
+    a, b = make(a=1, b=1)
+    chooser = policy([a, b], offset)
+    firsts = []
+    for _ in range(10):
+        first = chooser.choose(NO_ASK)
+        firsts.append(first.name)
+        if first is a:
+            assert chooser.choose_without(NO_ASK, [a]) is b
+    assert Counter(firsts) == {"a": 5, "b": 5}
 
 
-def test_unknown_policy_says_what_there_is() -> None:
-    with pytest.raises(ConfigError, match=r"balance.policy.*'nope'.*round_robin"):
-        make_policy("nope", offset=0)
+@pytest.mark.parametrize(
+    "weights", [{"a": 1, "b": 1, "c": 1, "d": 1}, {"a": 1, "b": 5, "c": 3, "d": 2}]
+)
+def test_what_one_cannot_take_is_spread_over_all_others_by_weight(
+    weights: dict[str, int],
+) -> None:
+    """The next in the ring would carry a failing neighbour's share and its own."""
+    chooser = policy(make(**weights))
+    (a, *_) = chooser._candidates
+    turns = 1000 * (sum(weights.values()) - 1)
+    seconds = Counter(chooser.choose_without(NO_ASK, [a]).name for _ in range(turns))  # type: ignore[union-attr]
+    for name in "bcd":
+        assert abs(seconds[name] - 1000 * weights[name]) <= 5
