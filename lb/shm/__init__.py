@@ -9,21 +9,36 @@
 of HTTP, sockets or settings, and starts nothing.
 """
 
+from lb.shm.blocks import RowCells
 from lb.shm.file import SharedFile
+from lb.shm.histogram import Histogram
+from lb.shm.inflight import InFlight
 from lb.shm.leader import Leadership, VerdictWriter, leader_pid
 from lb.shm.publish import publish, retire
+from lb.shm.recent import RequestRecord
 from lb.shm.record import ProbeRecord
+from lb.shm.recorder import Passage, Recorder
 from lb.shm.slots import Slot, SlotState
 from lb.shm.snapshot import BackendState
+from lb.shm.totals import BackendTotals, Latencies, WorkerTotals
 
 __all__ = [
     "BackendState",
+    "BackendTotals",
+    "Histogram",
+    "InFlight",
+    "Latencies",
     "Leadership",
+    "Passage",
     "ProbeRecord",
+    "Recorder",
+    "RequestRecord",
+    "RowCells",
     "SharedFile",
     "Slot",
     "SlotState",
     "VerdictWriter",
+    "WorkerTotals",
     "leader_pid",
     "publish",
     "retire",

@@ -19,21 +19,32 @@ from typing import TYPE_CHECKING, Self
 
 from lb.errors import StateFileError
 from lb.shm import slots, table
+from lb.shm.geometry import Geometry, read_geometry
+from lb.shm.inflight import InFlight
 from lb.shm.layout import (
     CELL_BYTES,
     HEADER_CELLS,
     LOCK_BUILDER,
     Cells,
-    Counter,
-    Geometry,
     Head,
     Row,
-    read_geometry,
 )
 from lb.shm.locks import ByteLocks, held
+from lb.shm.recent import RequestRecord, read_recent
 from lb.shm.snapshot import BackendState, read_backends
+from lb.shm.totals import (
+    BackendTotals,
+    Latencies,
+    WorkerTotals,
+    connect_failures_by_row,
+    read_latencies,
+    read_totals,
+    read_workers,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from lb.model import Wish
 
 REMEDIES = {
@@ -222,15 +233,33 @@ class SharedFile:
 
         Raises:
             StateFileError: when all slots are taken, the file was replaced since
-                it was opened (open it again), or it stays locked for 5 s.
+                it was opened (open it again), there is no space for the slot, or
+                the file stays locked for 5 s.
         """
         # Under the builder lock, so that no publisher finds the file unused and
         # replaces it at the moment when we begin to use it.
         with held(self.locks, LOCK_BUILDER):
             self.require_current()
-            return slots.take_slot(
-                self.cells, self.geometry, self.locks, pid=os.getpid(), now=time.time()
-            )
+            try:
+                return slots.take_slot(
+                    self.cells,
+                    self.geometry,
+                    self.locks,
+                    reserve=self._reserve,
+                    pid=os.getpid(),
+                    now=time.time(),
+                )
+            except OSError as error:
+                raise translated(self.path, error) from error
+
+    def _reserve(self, first: int, count: int, spare: int) -> None:
+        """Give cells their space, if so many stay free; what is in them stays."""
+        system = os.fstatvfs(self._fd)
+        free = system.f_bavail * system.f_frsize
+        # A memory file system without a limit says that it has no blocks at all.
+        if system.f_blocks and free < (count + spare) * CELL_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.posix_fallocate(self._fd, first * CELL_BYTES, count * CELL_BYTES)
 
     def require_current(self) -> None:
         """Nothing, if `is_current`.
@@ -254,20 +283,60 @@ class SharedFile:
 
     def in_flight(self, row: int) -> int:
         """Requests under way at a backend, over all living processes."""
-        return slots.in_flight(self.cells, self.geometry, self.locks, row)
+        return self.in_flight_reader().of(row)
+
+    def in_flight_reader(self) -> InFlight:
+        """The same for a policy that asks for each request."""
+        return InFlight(self.cells, self.geometry, self.locks)
 
     def requests(self, row: int) -> int:
-        """Requests that a backend was given since it has its row."""
-        base = self.cells[self.geometry.row(row) + Row.REQUESTS_BASE]
-        now = slots.total(self.cells, self.geometry, row, Counter.REQUESTS)
-        return max(0, now - base)
+        """Attempts that the backend in a row was given since it has the row."""
+        return self._of(row).attempts
 
     def failures(self, row: int) -> int:
-        """Connects to a backend that failed since it has its row."""
-        base = self.cells[self.geometry.row(row) + Row.FAILURES_BASE]
-        now = slots.total(self.cells, self.geometry, row, Counter.FAILURES)
-        return max(0, now - base)
+        """Connects to the backend in a row that failed since it has the row."""
+        return self._of(row).connect_failures
+
+    def _of(self, row: int) -> BackendTotals:
+        row_id = self.cells[self.geometry.row(row) + Row.ID]
+        found = read_totals(self.cells, self.geometry, {row: row_id})
+        return found[row_id] if row_id else BackendTotals()
 
     def failure_totals(self) -> list[int]:
         """For each row a number that rises with its failed connects; cheap."""
-        return slots.totals(self.cells, self.geometry, Counter.FAILURES)
+        return connect_failures_by_row(self.cells, self.geometry)
+
+    def totals(self) -> dict[int, BackendTotals]:
+        """What was counted for each backend, by its id; 0: requests without one.
+
+        Never falls while the backend is in the table. 23 ms for 2,000 backends and
+        8 processes.
+        """
+        return read_totals(self.cells, self.geometry, self._ids())
+
+    def latencies(self, rows: Iterable[int] | None = None) -> dict[int, Latencies]:
+        """How long each backend took, by its id; 0: requests without one.
+
+        Of some rows, or of all: 95 ms for 2,000 backends and 8 processes.
+        """
+        ids = self._ids()
+        if rows is not None:
+            ids = {row: ids[row] for row in rows if row in ids}
+        return read_latencies(self.cells, self.geometry, ids)
+
+    def _ids(self) -> dict[int, int]:
+        """The ids of the backends, by row."""
+        ids = table.read_ids(self.cells, self.geometry)
+        return {row: row_id for row, row_id in enumerate(ids) if row_id}
+
+    def worker_totals(self) -> WorkerTotals:
+        """What all processes together counted that is not any one backend's."""
+        living = slots.living_slots(self.cells, self.geometry, self.locks)
+        return read_workers(self.cells, self.geometry, living)
+
+    def recent(self) -> Iterator[RequestRecord]:
+        """The last 1,024 requests of each slot, dead processes' too, newest first.
+
+        They are read as they are asked for, 14 us each.
+        """
+        return read_recent(self.cells, self.geometry)

@@ -1,7 +1,8 @@
-"""The byte format of the shared file, and the sums that find a cell in it.
+"""The byte format of the shared file: what every cell means, and who writes it.
 
 Every process of one balancer maps the same file, so this page is a protocol
-between programs that may be of different versions.  Nothing here does I/O.
+between programs that may be of different versions.  Nothing here does I/O; the
+sums that find a cell are `lb.shm.geometry`'s.
 
 THE TWO RULES
     A *cell* is eight aligned bytes, an unsigned number in the machine's own
@@ -12,12 +13,28 @@ THE TWO RULES
     "writer" column.  Readers take no lock and never wait.
 
 THE FILE
-    [ header, 64 cells ][ row 0 | row 1 | ... ][ slot 0 | slot 1 | ... ]
-    All offsets below count cells.  Text is UTF-8, cut at its field's end,
-    with its length in bytes in a cell of its own.  Times are microseconds
-    since 1970 (0: never), durations microseconds.
+    [ header ][ row 0 | row 1 | ... ][ head 0 | head 1 | ... ][ body 0 | ... ]
+    A process that serves has a slot: a head and a body.  All offsets below
+    count cells.  Text is UTF-8, cut at its field's end, with its length in
+    bytes in a cell of its own.  Times are microseconds since 1970 (0: never),
+    durations microseconds, if nothing else is said.  "f" behind a number of
+    cells: not a whole number but a binary64, also stored at once.
 
-HEADER.  Cells 0-13 never change after the file got its name.
+SPACE
+    Header, rows and heads have theirs from the start: 163 KiB for 64 rows.
+    Bodies are far larger (a gigabyte for 4,096 rows and 64 slots) and are holes
+    until somebody is to write there; then that part gets its space *first*, by
+    `posix_fallocate`, so that a full file system is an error that can be told
+    and not a SIGBUS.  Reading a hole of a memory file system through a map fills
+    it, too, so nobody reads a part of a body without having seen that it has
+    its space: STATE is not NEVER for columns and ring, OWNER is not 0 for a
+    block.  Bodies, rings and blocks begin at multiples of 512 cells, a page: a
+    block is one page.  2 backends take 200 KB, and 270 KB more in each worker;
+    2,000 take 8.5 MB, and 8.6 MB more in each.  A block that would leave no space
+    for 16 more slots is not given any; OWNER stays 0, and the row's figures are
+    counted away, not its requests in flight.
+
+HEADER.  Cells 0-15 never change after the file got its name.
       at cells writer   name
        0     1 creator  MAGIC        the text "evenhand" as one cell
        1     1 creator  BYTE_ORDER   0x0102030405060708
@@ -27,14 +44,17 @@ HEADER.  Cells 0-13 never change after the file got its name.
        5     1 creator  ROWS_AT      first cell of row 0
        6     1 creator  ROW_CELLS    distance from row to row
        7     1 creator  ROWS         how many rows there are
-       8     1 creator  SLOTS_AT     first cell of slot 0
-       9     1 creator  SLOT_CELLS   distance from slot to slot
+       8     1 creator  HEADS_AT     first cell of head 0
+       9     1 creator  HEAD_CELLS   distance from head to head
       10     1 creator  SLOTS        how many slots there are
-      11     1 creator  CREATED      time
-      12     1 creator  CREATOR_PID
-      13     1 creator  CHECKSUM     CRC-32 of cells 0-12
+      11     1 creator  BODIES_AT    first cell of body 0
+      12     1 creator  BODY_CELLS   distance from body to body
+      13     1 creator  CREATED      time
+      14     1 creator  CREATOR_PID
+      15     1 creator  CHECKSUM     CRC-32 of cells 0-14
       16     1 builder  TABLE_GENERATION    +1 after each change of the rows
       17     1 builder  LAST_ID      the highest row id ever given
+      18     1 builder  SLOTS_TAKEN  +1 whenever a process takes a slot
       24     1 leader   VERDICT_GENERATION  +1 after each change of a verdict
       25     1 leader   LEADER_PID   meaningful while the leader lock is held
       26     1 leader   LEADER_SINCE time
@@ -49,8 +69,7 @@ ROW, one per backend.
        2     1 builder  NAME_BYTES
        3     1 builder  ADDRESS_BYTES
        4     1 builder  WISH         a `Wish`
-       5     1 builder  REQUESTS_BASE   what the slots' totals of this row said
-       6     1 builder  FAILURES_BASE   when the present backend moved in
+       5     1 builder  FREED        TABLE_GENERATION when its last backend left
        8    16 builder  NAME
       24    34 builder  ADDRESS      as `Address` prints it
       64     1 leader   SEQUENCE     odd: cells 66-223 are being written
@@ -64,7 +83,9 @@ ROW, one per backend.
     The identity of a backend is its name and address.  It is written while ID
     is 0, and ID is stored last; a reader loads ID, the text, and ID again, and
     has a whole row if both are the same number.  So a builder that dies in the
-    middle leaves an empty row, not a wrong one.
+    middle leaves an empty row, not a wrong one.  Of the empty rows, a new
+    backend gets the one that is empty for longest (never used counts as
+    that), so that no request of the one before it is still under way there.
     VERDICT names the row id it is about, in the same cell.  A verdict that a
     slow leader stores for a row that has changed hands is thus no verdict.
     Cells 66-223 are under a seqlock: the leader makes SEQUENCE odd, writes,
@@ -78,17 +99,63 @@ PROBE, in a row's RING; probe n of PROBES is at n mod 10.
        3     1 leader   DETAIL_BYTES
        4     8 leader   DETAIL
 
-SLOT, one per process that serves requests.
+HEAD, one per slot.
       at cells writer   name
-       0     1 owner    STATE        a `SlotState` number
+       0     1 owner    STATE        a `Use`
        1     1 owner    PID
        2     1 owner    STARTED      time
        3     1 owner    HEARTBEAT    time
        4     1 owner    SEEN         the generation its view was built from
-      64   4*n owner    COUNTERS     four cells for each of the n rows
-    The four are IN_FLIGHT, REQUESTS, FAILURES and one spare.  Totals only
-    grow, also over a slot's owners; IN_FLIGHT is set to zero by whoever takes
-    the lock of a slot whose owner died.
+       5     1 owner    CONNECTIONS  of clients, open now
+       6     1 owner    ACCEPTED     connections of clients, ever
+      16    10 owner    STATUSES     requests by hundreds of the status they got
+      32    40 owner    ENDINGS      requests that ended badly, by label
+    Totals only grow, also over a slot's owners.  CONNECTIONS, and IN_FLIGHT in
+    the body, are set to zero by whoever takes the lock of a slot whose owner
+    died.  STATUSES counts under 0 what was given no status at all, and both
+    count also what the balancer answered by itself.  A label's number is its
+    place in `lb.shm.labels`.
+
+BODY, one per slot; n is ROWS, m is 3 n rounded up to a multiple of 512.
+       0     n owner    IN_FLIGHT    a column: a cell for each row
+       n     n owner    OWNER        which row id the row's block speaks of
+     2*n     n owner    CONNECT_FAILURES   connects to the row that failed
+       m 32768 owner    REQUESTS     the last 1024 requests, 32 cells each
+     ...   512 owner    BLOCKS       one for each row, and two more
+    Columns lie together because policies and the checker read whole ones.
+    The block behind the last row's counts requests that had no backend; the
+    one behind that takes what is counted for nobody (a backend that is gone,
+    a row without space), and is not read.
+
+BLOCK, what one process counted for one backend.
+       0     1 owner    ATTEMPTS     requests that it was given, retries too
+       1     1 owner    RETRIES      of these, not the first of their request
+       2     1 owner    BYTES_IN     bytes of bodies from clients
+       3     1 owner    BYTES_OUT    bytes of bodies to clients
+       6    10 owner    RESPONSES    by hundreds of the status, as STATUSES
+      16    40 owner    FAILURES     attempts that failed, by label
+      64   212 owner    TO_HEAD      histogram of the time to a response head
+     288   212 owner    TOTAL        histogram of the time of a whole request
+     510    1f owner    TO_HEAD_SUM  seconds
+     511    1f owner    TOTAL_SUM    seconds
+    A block without ATTEMPTS has nothing else, but for the one of no backend.
+    When the row changes hands, the owner makes OWNER 0, the block zero, and
+    OWNER the new id.  A reader loads OWNER, the block, and OWNER again; it is
+    the backend's if both are its id.  So no total is ever taken over from
+    another backend, nor falls while there is a backend that it is about.  A
+    histogram's buckets are `lb.shm.histogram`'s.
+
+REQUEST, in the ring REQUESTS; number n of a slot is at n mod 1024.
+       0     1 owner    WRITTEN      2 n + 1 while n is written, then 2 n + 2
+       1    31 owner    FACTS        `FACTS`, fields of several sizes
+    This is a seqlock that also tells the number; 0: never used.  Numbers go on
+    from owner to owner of a slot, so a killed worker's requests stay until as
+    many new ones came.  FACTS, in the machine's own order and without gaps:
+    binary64: when it began (seconds since 1970); 8 bytes: row id of the last
+    backend (0: none), bytes in, bytes out, the first three backends that
+    failed; binary32: seconds queued, to connect, to head (negative: none) and
+    in all; 2 bytes: status, attempts; 1 byte: label; text filled up with NUL,
+    cut: policy (15), method (8), request id (40), client (40), target (68).
 
 LOCKS are on bytes far beyond the end of the file, at offsets that no version
 will ever change, so that even a file that cannot be read can be asked if it is
@@ -104,18 +171,15 @@ A FILE IS VALID if
     6. CHECKSUM is right;
     7. the areas follow each other, with strides of this version or larger;
     8. FILE_BYTES is what the areas need, and what the file has.
-    `lb.shm.file` decides 1, `read_geometry` the others.
+    `lb.shm.file` decides 1, `lb.shm.geometry.read_geometry` the others.
 """
 
 from __future__ import annotations
 
+import struct
 import sys
-import zlib
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
-
-from lb.errors import StateFileError
 
 Cells = memoryview
 """The file as a sequence of numbers: a `memoryview` cast to "Q"."""
@@ -123,20 +187,28 @@ Cells = memoryview
 CELL_BYTES: Final = 8
 HEADER_CELLS: Final = 64
 ROW_CELLS: Final = 256
-SLOT_HEAD_CELLS: Final = 64
-COUNTERS_PER_ROW: Final = 4
+HEAD_CELLS: Final = 128
+PAGE_CELLS: Final = 512
+BLOCK_CELLS: Final = PAGE_CELLS
+REQUEST_CELLS: Final = 32
+REQUESTS_KEPT: Final = 1024
 RING_SIZE: Final = 10
 PROBE_CELLS: Final = 12
 NAME_CELLS: Final = 16
 ADDRESS_CELLS: Final = 34
 REASON_CELLS: Final = 32
 DETAIL_CELLS: Final = 8
+STATUS_CELLS: Final = 10
+LABEL_CELLS: Final = 40
 DEFAULT_SLOTS: Final = 64
 MAX_ROWS: Final = 4096
 
+FACTS: Final = struct.Struct("@dQQQQQQffffHHB15s8s40s40s68s")
+"""A request's facts; 248 bytes, and every field aligned."""
+
 MAGIC_CELL: Final = int.from_bytes(b"evenhand", sys.byteorder)
 BYTE_ORDER_CELL: Final = 0x0102030405060708
-MAJOR_VERSION: Final = 1
+MAJOR_VERSION: Final = 2
 MINOR_VERSION: Final = 0
 
 LOCK_BUILDER: Final = 1 << 40
@@ -156,14 +228,17 @@ class Head(IntEnum):
     ROWS_AT = 5
     ROW_CELLS = 6
     ROWS = 7
-    SLOTS_AT = 8
-    SLOT_CELLS = 9
+    HEADS_AT = 8
+    HEAD_CELLS = 9
     SLOTS = 10
-    CREATED = 11
-    CREATOR_PID = 12
-    CHECKSUM = 13
+    BODIES_AT = 11
+    BODY_CELLS = 12
+    CREATED = 13
+    CREATOR_PID = 14
+    CHECKSUM = 15
     TABLE_GENERATION = 16
     LAST_ID = 17
+    SLOTS_TAKEN = 18
     VERDICT_GENERATION = 24
     LEADER_PID = 25
     LEADER_SINCE = 26
@@ -177,8 +252,7 @@ class Row(IntEnum):
     NAME_BYTES = 2
     ADDRESS_BYTES = 3
     WISH = 4
-    REQUESTS_BASE = 5
-    FAILURES_BASE = 6
+    FREED = 5
     NAME = 8
     ADDRESS = 24
     SEQUENCE = 64
@@ -202,152 +276,44 @@ class Probe(IntEnum):
 
 
 class SlotCell(IntEnum):
-    """Cells of a process's slot, from the slot's first."""
+    """Cells of a slot's head, from the head's first."""
 
     STATE = 0
     PID = 1
     STARTED = 2
     HEARTBEAT = 3
     SEEN = 4
-    COUNTERS = 64
+    CONNECTIONS = 5
+    ACCEPTED = 6
+    STATUSES = 16
+    ENDINGS = 32
+
+
+class Column(IntEnum):
+    """Columns at the start of a slot's body, by their order."""
+
+    IN_FLIGHT = 0
+    OWNER = 1
+    CONNECT_FAILURES = 2
 
 
 class Counter(IntEnum):
-    """Cells of one row's counters in a slot."""
+    """Cells of a block, from the block's first."""
 
-    IN_FLIGHT = 0
-    REQUESTS = 1
-    FAILURES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """Where everything is in one file; all results are indices into its cells."""
-
-    rows: int
-    slots: int
-    row_cells: int = ROW_CELLS
-    slot_cells: int = 0
-    """0: what this version needs for so many rows."""
-
-    def __post_init__(self) -> None:
-        if not self.slot_cells:
-            cells = SLOT_HEAD_CELLS + COUNTERS_PER_ROW * self.rows
-            object.__setattr__(self, "slot_cells", cells)
-
-    @classmethod
-    def for_backends(cls, count: int, slots: int = DEFAULT_SLOTS) -> Geometry:
-        """The geometry of a new file: room for twice as many backends as now.
-
-        Rows are a power of two, at least 64 and at most 4096.
-
-        Raises:
-            StateFileError: for more than 4096 backends.
-        """
-        if count > MAX_ROWS:
-            raise StateFileError(
-                f"{count} backends are too many: at most {MAX_ROWS} are possible"
-            )
-        wanted = max(64, 2 * count)
-        return cls(rows=min(MAX_ROWS, 1 << (wanted - 1).bit_length()), slots=slots)
-
-    @property
-    def slots_at(self) -> int:
-        """The first cell of slot 0."""
-        return HEADER_CELLS + self.rows * self.row_cells
-
-    @property
-    def file_bytes(self) -> int:
-        """The size of the whole file."""
-        return CELL_BYTES * (self.slots_at + self.slots * self.slot_cells)
-
-    def row(self, row: int) -> int:
-        """The first cell of a row."""
-        return HEADER_CELLS + row * self.row_cells
-
-    def slot(self, slot: int) -> int:
-        """The first cell of a slot."""
-        return self.slots_at + slot * self.slot_cells
-
-    def counter(self, slot: int, row: int, counter: Counter) -> int:
-        """The cell of one counter."""
-        at = self.slot(slot) + SlotCell.COUNTERS + COUNTERS_PER_ROW * row
-        return at + int(counter)
-
-    def counters(self, slot: int, counter: Counter) -> slice:
-        """The cells of one counter for all rows, in the rows' order."""
-        first = self.counter(slot, 0, counter)
-        end = self.slot(slot) + SlotCell.COUNTERS + COUNTERS_PER_ROW * self.rows
-        return slice(first, end, COUNTERS_PER_ROW)
+    ATTEMPTS = 0
+    RETRIES = 1
+    BYTES_IN = 2
+    BYTES_OUT = 3
+    RESPONSES = 6
+    FAILURES = 16
+    TO_HEAD = 64
+    TOTAL = 288
+    TO_HEAD_SUM = 510
+    TOTAL_SUM = 511
 
 
-def write_header(cells: Cells, geometry: Geometry, *, now_us: int, pid: int) -> None:
-    """Make `cells`, all zero, the header of an empty file."""
-    fixed = {
-        Head.MAGIC: MAGIC_CELL,
-        Head.BYTE_ORDER: BYTE_ORDER_CELL,
-        Head.MAJOR: MAJOR_VERSION,
-        Head.MINOR: MINOR_VERSION,
-        Head.FILE_BYTES: geometry.file_bytes,
-        Head.ROWS_AT: HEADER_CELLS,
-        Head.ROW_CELLS: geometry.row_cells,
-        Head.ROWS: geometry.rows,
-        Head.SLOTS_AT: geometry.slots_at,
-        Head.SLOT_CELLS: geometry.slot_cells,
-        Head.SLOTS: geometry.slots,
-        Head.CREATED: now_us,
-        Head.CREATOR_PID: pid,
-    }
-    for cell, value in fixed.items():
-        cells[cell] = value
-    cells[Head.CHECKSUM] = zlib.crc32(cells[: Head.CHECKSUM])
+class RequestCell(IntEnum):
+    """Cells of a request in the ring, from the request's first."""
 
-
-def read_geometry(start: bytes, file_bytes: int) -> Geometry:
-    """The geometry that a file's first bytes tell, if the file is valid.
-
-    `start` is the header, or the whole file if that is shorter; `file_bytes` is
-    the size that the file has.
-
-    Raises:
-        StateFileError: which of the conditions 2-8 does not hold.
-    """
-    if len(start) < HEADER_CELLS * CELL_BYTES:
-        raise StateFileError(f"is too short ({file_bytes} bytes) to be a state file")
-    head = memoryview(start).cast("Q")
-    if head[Head.MAGIC] != MAGIC_CELL:
-        raise StateFileError("is not a state file of Evenhand")
-    if head[Head.BYTE_ORDER] != BYTE_ORDER_CELL:
-        raise StateFileError("was made on a machine of another byte order")
-    if head[Head.MAJOR] != MAJOR_VERSION:
-        raise StateFileError(
-            f"is of format version {head[Head.MAJOR]}, this is {MAJOR_VERSION}"
-        )
-    if head[Head.CHECKSUM] != zlib.crc32(head[: Head.CHECKSUM]):
-        raise StateFileError("has a damaged header")
-    return _areas(head, file_bytes)
-
-
-def _areas(head: Cells, file_bytes: int) -> Geometry:
-    """Conditions 7 and 8: later minor versions may only have longer strides."""
-    geometry = Geometry(
-        rows=head[Head.ROWS],
-        slots=head[Head.SLOTS],
-        row_cells=head[Head.ROW_CELLS],
-        slot_cells=head[Head.SLOT_CELLS],
-    )
-    needed = SLOT_HEAD_CELLS + COUNTERS_PER_ROW * geometry.rows
-    fits = (
-        geometry.row_cells >= ROW_CELLS
-        and geometry.slot_cells >= needed
-        and head[Head.ROWS_AT] == HEADER_CELLS
-        and head[Head.SLOTS_AT] == geometry.slots_at
-        and head[Head.FILE_BYTES] == geometry.file_bytes
-    )
-    if not fits:
-        raise StateFileError("has areas that do not fit together")
-    if file_bytes != geometry.file_bytes:
-        raise StateFileError(
-            f"has {file_bytes} bytes where its header says {geometry.file_bytes}"
-        )
-    return geometry
+    WRITTEN = 0
+    FACTS = 1

@@ -35,14 +35,8 @@ from lb.errors import StateFileError
 from lb.shm import table
 from lb.shm.cells import microseconds
 from lb.shm.file import SharedFile, is_named, open_checked, translated
-from lb.shm.layout import (
-    DEFAULT_SLOTS,
-    LOCK_BUILDER,
-    LOCK_LEADER,
-    Geometry,
-    Head,
-    write_header,
-)
+from lb.shm.geometry import Geometry, write_header
+from lb.shm.layout import CELL_BYTES, DEFAULT_SLOTS, LOCK_BUILDER, LOCK_LEADER, Head
 from lb.shm.leader import leader_pid
 from lb.shm.locks import ByteLocks, held
 
@@ -216,8 +210,10 @@ def _new_file(path: Path, backends: Sequence[Backend], slots: int) -> Iterator[P
 def _fill(fd: int, backends: Sequence[Backend], slots: int) -> None:
     """Make the empty file behind `fd` a valid one with these backends."""
     geometry = Geometry.for_backends(len(backends), slots)
-    # A hole that no space can be found for later would be a SIGBUS in a worker.
-    os.posix_fallocate(fd, 0, geometry.file_bytes)
+    os.ftruncate(fd, geometry.file_bytes)
+    # A hole that no space can be found for later would be a SIGBUS in a worker; the
+    # slots' bodies get theirs when they are taken.
+    os.posix_fallocate(fd, 0, geometry.bodies_at * CELL_BYTES)
     with (
         mmap.mmap(fd, geometry.file_bytes) as mapped,
         memoryview(mapped) as data,

@@ -15,7 +15,8 @@ from lb.shm.table import read_rows
 
 if TYPE_CHECKING:
     from lb.model import Backend, Verdict, Wish
-    from lb.shm.layout import Cells, Geometry
+    from lb.shm.geometry import Geometry
+    from lb.shm.layout import Cells
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,19 +14,12 @@ from typing import TYPE_CHECKING
 from lb.errors import StateFileError
 from lb.model import Address, Backend, Wish
 from lb.shm.cells import read_text, write_text
-from lb.shm.layout import (
-    ADDRESS_CELLS,
-    NAME_CELLS,
-    Cells,
-    Counter,
-    Geometry,
-    Head,
-    Row,
-)
-from lb.shm.slots import total
+from lb.shm.layout import ADDRESS_CELLS, NAME_CELLS, Cells, Head, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from lb.shm.geometry import Geometry
 
 MAX_WEIGHT = (1 << 32) - 1
 
@@ -72,11 +65,16 @@ def _wish(cell: int) -> Wish:
     return Wish(cell) if cell < len(Wish) else Wish.READY
 
 
+def read_ids(cells: Cells, geometry: Geometry) -> list[int]:
+    """The ids of all rows, by index; 0 where a row is empty."""
+    first = geometry.row(0) + Row.ID
+    # A list, not the view: a view that a caller keeps would keep the file mapped.
+    return cells[first : geometry.row(geometry.rows) : geometry.row_cells].tolist()
+
+
 def read_rows(cells: Cells, geometry: Geometry) -> Iterator[TableRow]:
     """The rows in use, by index."""
-    ids = cells[geometry.row(0) + Row.ID : geometry.slots_at : geometry.row_cells]
-    # A list, not the view: a view that a caller keeps would keep the file mapped.
-    for row, row_id in enumerate(ids.tolist()):
+    for row, row_id in enumerate(read_ids(cells, geometry)):
         found = read_row(cells, geometry, row) if row_id else None
         if found is not None:
             yield found
@@ -138,13 +136,20 @@ def write_rows(cells: Cells, geometry: Geometry, backends: Sequence[Backend]) ->
         stays = wanted.pop(identity(row.backend), None)
         at = geometry.row(row.row)
         if stays is None:
+            cells[at + Row.FREED] = cells[Head.TABLE_GENERATION] + 1
             cells[at + Row.ID] = 0
         else:
             cells[at + Row.WEIGHT] = stays.weight
-    free = (n for n in range(geometry.rows) if not cells[geometry.row(n) + Row.ID])
+    free = _free_rows(cells, geometry)
     for row_index, backend in zip(free, wanted.values(), strict=False):
         _move_in(cells, geometry, row_index, backend)
     cells[Head.TABLE_GENERATION] += 1
+
+
+def _free_rows(cells: Cells, geometry: Geometry) -> list[int]:
+    """The empty rows, from the one on that is empty for longest."""
+    free = [row for row, row_id in enumerate(read_ids(cells, geometry)) if not row_id]
+    return sorted(free, key=lambda row: cells[geometry.row(row) + Row.FREED])
 
 
 def _move_in(cells: Cells, geometry: Geometry, row: int, backend: Backend) -> None:
@@ -158,8 +163,6 @@ def _move_in(cells: Cells, geometry: Geometry, row: int, backend: Backend) -> No
     )
     cells[at + Row.WEIGHT] = backend.weight
     cells[at + Row.WISH] = Wish.READY
-    cells[at + Row.REQUESTS_BASE] = total(cells, geometry, row, Counter.REQUESTS)
-    cells[at + Row.FAILURES_BASE] = total(cells, geometry, row, Counter.FAILURES)
     cells[Head.LAST_ID] += 1
     cells[at + Row.ID] = cells[Head.LAST_ID]
 

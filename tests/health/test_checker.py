@@ -16,7 +16,8 @@ from lb.health.term import past_of, reason_of
 from lb.health.verdict import Transition
 from lb.model import Address, Backend, Verdict, Wish
 from lb.shm import ProbeRecord, SharedFile, leader_pid, publish
-from lb.shm.layout import Counter, Row
+from lb.shm.blocks import in_flight_cell
+from lb.shm.layout import Row
 from tests.health.listeners import free_port, listening, reply, serving
 from tests.shm.children import Child, backends, until
 
@@ -262,7 +263,7 @@ def test_dead_processes_slots_are_swept(path: Path, quick: Quick) -> None:
     with SharedFile.open(path) as file, checking(path, quick):
         with Child(code, path) as child:
             child.line()
-        cell = file.geometry.counter(0, 0, Counter.IN_FLIGHT)
+        cell = in_flight_cell(file.geometry, 0, 0)
         until(lambda: file.cells[cell] == 0, "the sweep", 5)
 
 

@@ -12,28 +12,48 @@ from hypothesis import strategies as st
 
 from lb.errors import StateFileError
 from lb.shm import layout
+from lb.shm.geometry import RING_CELLS, Geometry, read_geometry, write_header
+from lb.shm.histogram import BUCKETS
 from lb.shm.layout import (
+    BLOCK_CELLS,
+    PAGE_CELLS,
+    Column,
     Counter,
-    Geometry,
     Head,
     Probe,
+    RequestCell,
     Row,
     SlotCell,
-    read_geometry,
-    write_header,
 )
 
 if TYPE_CHECKING:
     from enum import IntEnum
 
-LINE = re.compile(r"^ +(\d+) +(\S+) (creator|builder|leader|owner) +([A-Z_]+)", re.M)
-TABLES = {"HEADER": Head, "ROW": Row, "PROBE": Probe, "SLOT": SlotCell}
+LINE = re.compile(r"^ +(\d+) +(\d+)f? +(creator|builder|leader|owner) +([A-Z_]+)", re.M)
+TABLES = {
+    "HEADER": Head,
+    "ROW": Row,
+    "PROBE": Probe,
+    "HEAD": SlotCell,
+    "BLOCK": Counter,
+    "REQUEST": RequestCell,
+}
+ROOM = {
+    "HEADER": layout.HEADER_CELLS,
+    "ROW": layout.ROW_CELLS,
+    "PROBE": layout.PROBE_CELLS,
+    "HEAD": layout.HEAD_CELLS,
+    "BLOCK": layout.BLOCK_CELLS,
+    "REQUEST": layout.REQUEST_CELLS,
+}
 
 
 def table(title: str) -> dict[str, tuple[int, str]]:
     """A table of the essay: name to offset and width."""
     assert layout.__doc__
-    start = layout.__doc__.index(f"\n{title}")
+    found = re.search(rf"\n{title}\b", layout.__doc__)
+    assert found
+    start = found.start()
     lines = layout.__doc__[start + 1 :].split("\n\n", 1)[0]
     return {name: (int(at), cells) for at, cells, _, name in LINE.findall(lines)}
 
@@ -53,24 +73,28 @@ def test_the_essays_tables_are_the_codes(title: str) -> None:
     assert written == {member.name: member.value for member in names}
 
 
-@pytest.mark.parametrize("title", ["HEADER", "ROW", "PROBE"])
+@pytest.mark.parametrize("title", TABLES)
 def test_no_two_fields_of_a_table_overlap(title: str) -> None:
     """Each field ends before the next begins, within the area's stride."""
-    room = {"HEADER": layout.HEADER_CELLS, "ROW": layout.ROW_CELLS, "PROBE": 12}
     fields = sorted((at, int(cells)) for at, cells in table(title).values())
     ends = [at + cells for at, cells in fields]
-    starts = [at for at, _ in fields[1:]] + [room[title]]
+    starts = [at for at, _ in fields[1:]] + [ROOM[title]]
     assert all(end <= start for end, start in zip(ends, starts, strict=True))
 
 
 def test_widths_of_the_essay_are_the_codes() -> None:
     """Text fields and the ring are as wide as the essay says."""
-    row, probe = table("ROW"), table("PROBE")
+    row, probe, head, block = map(table, ("ROW", "PROBE", "HEAD", "BLOCK"))
     assert row["NAME"][1] == str(layout.NAME_CELLS)
     assert row["ADDRESS"][1] == str(layout.ADDRESS_CELLS)
     assert row["REASON"][1] == str(layout.REASON_CELLS)
     assert row["RING"][1] == str(layout.RING_SIZE * layout.PROBE_CELLS)
     assert probe["DETAIL"][1] == str(layout.DETAIL_CELLS)
+    assert head["STATUSES"][1] == block["RESPONSES"][1] == str(layout.STATUS_CELLS)
+    assert head["ENDINGS"][1] == block["FAILURES"][1] == str(layout.LABEL_CELLS)
+    assert block["TO_HEAD"][1] == block["TOTAL"][1] == str(BUCKETS)
+    facts = table("REQUEST")["FACTS"][1]
+    assert int(facts) * layout.CELL_BYTES == layout.FACTS.size
 
 
 @pytest.mark.parametrize(
@@ -88,20 +112,38 @@ def test_too_many_backends_are_refused() -> None:
         Geometry.for_backends(4097)
 
 
-def test_a_small_set_up_has_a_small_file() -> None:
-    """Two backends and 64 slots take a third of a megabyte."""
-    assert Geometry.for_backends(2).file_bytes < 350_000
+def test_what_has_its_space_from_the_start_is_small() -> None:
+    """Two backends take a fifth of a megabyte before anybody serves."""
+    assert Geometry.for_backends(2).bodies_at * layout.CELL_BYTES < 210_000
 
 
 @given(st.integers(1, 200), st.integers(1, 70))
 def test_every_counter_has_a_cell_of_its_own(rows: int, slots: int) -> None:
-    """Counters of the first and last rows and slots neither meet nor leave the file."""
+    """No areas of the first and last rows and slots meet or leave the file."""
     geometry = Geometry(rows=rows, slots=slots)
-    corners = {(s, r) for s in (0, slots - 1) for r in (0, rows - 1)}
-    cells = [geometry.counter(s, r, kind) for s, r in corners for kind in Counter]
-    assert len(set(cells)) == len(cells)
-    assert min(cells) >= geometry.slot(0) + layout.SLOT_HEAD_CELLS
-    assert max(cells) < geometry.file_bytes // 8
+    ends = sorted({0, slots - 1})
+    areas = [(0, layout.HEADER_CELLS), (geometry.row(0), rows * layout.ROW_CELLS)]
+    areas += [(geometry.head(slot), layout.HEAD_CELLS) for slot in ends]
+    for slot in ends:
+        areas += [(geometry.column(slot, column), rows) for column in Column]
+        areas.append((geometry.requests(slot), RING_CELLS))
+        blocks = [*sorted({0, rows - 1}), rows, rows + 1]
+        areas += [(geometry.block(slot, row), BLOCK_CELLS) for row in blocks]
+    after = [first for first, _ in areas[1:]] + [geometry.file_bytes // 8]
+    for (first, count), following in zip(areas, after, strict=True):
+        assert first + count <= following
+    assert geometry.no_backend(slots - 1) == geometry.block(slots - 1, rows)
+    assert geometry.nobody(slots - 1) == geometry.block(slots - 1, rows + 1)
+
+
+@given(st.integers(1, 200), st.integers(1, 70))
+def test_what_gets_its_space_by_itself_is_whole_pages(rows: int, slots: int) -> None:
+    """So that giving one its space gives none to its neighbour by chance."""
+    geometry = Geometry(rows=rows, slots=slots)
+    last = slots - 1
+    starts = [geometry.bodies_at, geometry.body(last), geometry.requests(last)]
+    starts += [geometry.block(last, 0), geometry.block(last, rows)]
+    assert [start % PAGE_CELLS for start in starts] == [0] * 5
 
 
 @given(st.integers(1, 4096), st.integers(1, 256))
@@ -111,7 +153,7 @@ def test_a_header_tells_its_geometry(rows: int, slots: int) -> None:
     assert read_geometry(bytes(header(geometry)), geometry.file_bytes) == geometry
 
 
-@given(st.integers(0, 13 * 8 + 7), st.integers(1, 255))
+@given(st.integers(0, 15 * 8 + 7), st.integers(1, 255))
 def test_any_flipped_byte_of_the_header_is_noticed(at: int, flip: int) -> None:
     """No damage of the fixed cells passes for a valid file."""
     geometry = Geometry(rows=64, slots=64)
@@ -126,7 +168,7 @@ def test_any_flipped_byte_of_the_header_is_noticed(at: int, flip: int) -> None:
     [
         (Head.MAGIC, 7, "not a state file"),
         (Head.BYTE_ORDER, 0x0807060504030201, "byte order"),
-        (Head.MAJOR, 2, "version 2, this is 1"),
+        (Head.MAJOR, 1, "version 1, this is 2"),
         (Head.ROWS, 65, "damaged"),
     ],
 )
@@ -141,7 +183,7 @@ def test_the_reason_of_a_refusal_is_named(cell: int, value: int, message: str) -
 
 def test_areas_that_do_not_fit_are_refused_even_with_a_right_checksum() -> None:
     """A checksum is no proof of sense."""
-    bad = Geometry(rows=64, slots=64, slot_cells=10)
+    bad = Geometry(rows=64, slots=64, body_cells=10)
     with pytest.raises(StateFileError, match="do not fit"):
         read_geometry(bytes(header(bad)), bad.file_bytes)
 
@@ -155,5 +197,7 @@ def test_a_file_of_another_size_is_refused() -> None:
 
 def test_a_later_minor_version_with_longer_strides_is_read() -> None:
     """Growth at the end of rows and slots does not need a new major version."""
-    geometry = Geometry(rows=64, slots=4, row_cells=300, slot_cells=400)
+    geometry = Geometry(
+        rows=64, slots=4, row_cells=300, head_cells=200, body_cells=99_840
+    )
     assert read_geometry(bytes(header(geometry)), geometry.file_bytes) == geometry

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lb.model import Verdict
-from lb.shm.layout import RING_SIZE, Geometry, Row
+from lb.shm.geometry import Geometry
+from lb.shm.layout import RING_SIZE, Row
 from lb.shm.record import (
     ProbeRecord,
     Record,

@@ -106,16 +106,3 @@ def test_a_sweep_names_the_dead_once(path: Path, file: SharedFile) -> None:
         assert alive == {dead.pid: False, living.pid: True}
         seen = {state.generation_seen for state in file.slots()}
         assert seen == {77}
-
-
-def test_requests_count_from_when_the_backend_came(
-    path: Path, file: SharedFile
-) -> None:
-    """A row's next tenant does not inherit totals."""
-    slot = file.take_slot()
-    file.cells[slot.requests_cell(1)] += 10
-    file.cells[slot.failures_cell(1)] += 1
-    publish(path, backends(9001, 9003), replace=True)
-    assert numbers(file) == (0, 0, 0)
-    file.cells[slot.requests_cell(1)] += 5
-    assert numbers(file) == (0, 5, 0)

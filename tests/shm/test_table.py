@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from lb.errors import StateFileError
 from lb.model import Address, Backend, Wish
-from lb.shm.layout import Counter, Geometry, Head, Row, SlotCell
+from lb.shm.geometry import Geometry
+from lb.shm.layout import Head, Row
 from lb.shm.table import (
     MAX_WEIGHT,
     check_backends,
@@ -125,18 +126,31 @@ def test_a_new_weight_leaves_row_and_id(cells: memoryview) -> None:
     assert have(cells) == {1: Backend("a", Address("h", 1), weight=7)}
 
 
-def test_a_new_tenant_starts_ready_and_its_totals_from_zero(cells: memoryview) -> None:
-    """Wishes and counts of the backend that was there before are not inherited."""
+def test_a_new_tenant_starts_ready(cells: memoryview) -> None:
+    """The wish for the backend that was there before is not inherited."""
     write_rows(cells, GEOMETRY, [Backend("a", Address("h", 1))])
     at = GEOMETRY.row(0)
     cells[at + Row.WISH] = Wish.MAINT
-    cells[GEOMETRY.slot(1) + SlotCell.STATE] = 1
-    cells[GEOMETRY.counter(1, 0, Counter.REQUESTS)] = 41
-    write_rows(cells, GEOMETRY, [Backend("b", Address("h", 1))])
+    others = [Backend(f"b{n}", Address("h", n + 1)) for n in range(8)]
+    write_rows(cells, GEOMETRY, others)
     row = read_row(cells, GEOMETRY, 0)
     assert row is not None
-    assert (row.backend.name, row.wish, row.id) == ("b", Wish.READY, 2)
-    assert cells[at + Row.REQUESTS_BASE] == 41
+    assert (row.backend.name, row.wish, row.id) == ("b7", Wish.READY, 9)
+
+
+def test_a_new_backend_gets_the_row_that_is_empty_for_longest(
+    cells: memoryview,
+) -> None:
+    """Requests of the one before it may still be under way in the others."""
+    one, two, new = (Backend(name, Address("h", 1)) for name in ("a", "b", "c"))
+    write_rows(cells, GEOMETRY, [one, two])
+    rows = []
+    for _ in range(9):
+        write_rows(cells, GEOMETRY, [two])
+        write_rows(cells, GEOMETRY, [two, new])
+        (row,) = [r.row for r in read_rows(cells, GEOMETRY) if r.backend == new]
+        rows.append(row)
+    assert rows == [2, 3, 4, 5, 6, 7, 0, 2, 3]
 
 
 def test_a_row_half_written_is_an_empty_row(cells: memoryview) -> None:

@@ -116,3 +116,79 @@ def test_a_row_that_changes_hands_is_read_whole(tmp_path: Path) -> None:
                 assert state.backend.name == f"web{state.backend.address.port}"
                 seen.add(state.backend.address.port)
     assert seen == {1111, 22222}
+
+
+HAMMER_REQUESTS = """
+import sys
+from lb.shm import SharedFile
+from tests.shm.requests import passage
+file = SharedFile.open(sys.argv[1])
+slot = file.take_slot()
+recorder, at = slot.recorder(), slot.row(0, 1)
+told = [passage(at) for _ in range(10)]
+for n, each in enumerate(told):
+    each.target = each.request_id = each.client = bytes([48 + n]) * 68
+    each.method = each.policy = bytes([48 + n]) * 15
+    each.status = each.attempts = each.bytes_in = each.bytes_out = 111 * n
+    each.queued_s = each.connect_s = each.to_head_s = float(n)
+    each.tried = (n + 1, n + 1, n + 1)
+print("going", flush=True)
+while True:
+    for n, each in enumerate(told):
+        recorder.finish(each, 1000.0 + n)
+        recorder._mark += 2046  # the same place again, so that readers meet us
+        sum(range(100))
+"""
+
+HAMMER_BLOCK = """
+import sys
+from lb.shm import SharedFile
+file = SharedFile.open(sys.argv[1])
+slot = file.take_slot()
+cells, at = file.cells, slot.row(0, 1)
+low, high = 0x0011111111111111, 0x0077777777777777
+places = [at.block + n for n in range(0, 500)]
+for place in places:
+    cells[place] = low
+print("going", flush=True)
+while True:
+    for value in (high, low):
+        for place in places:
+            cells[place] = value
+"""
+
+
+def test_a_recorded_request_is_read_whole(path: Path, file: SharedFile) -> None:
+    """All its facts are of one request, whatever is written meanwhile."""
+    seen: set[int] = set()
+    with Child(HAMMER_REQUESTS, path) as child:
+        child.line()
+        for _ in reading(seen, of=10):
+            # From the first place on, which is the only one.
+            for record in (r for _ in range(50) for r in file.recent()):
+                n = record.status // 111
+                seen.add(n)
+                digit = str(n)
+                assert record.target == digit * 68
+                assert record.request_id == record.client == digit * 40
+                assert (record.method, record.policy) == (digit * 8, digit * 15)
+                assert record.attempts == record.bytes_in == record.bytes_out == 111 * n
+                phases = {record.queued_s, record.connect_s, record.to_head_s}
+                assert phases == {record.total_s} == {float(n)}
+                assert record.tried == (n + 1,) * 3
+    assert len(seen) == 10
+
+
+def test_cells_that_are_read_in_bulk_are_read_whole(
+    path: Path, file: SharedFile
+) -> None:
+    """As single ones; the readers of totals copy a whole block at once."""
+    seen: set[int] = set()
+    with Child(HAMMER_BLOCK, path) as child:
+        child.line()
+        for _ in reading(seen, of=2):
+            latencies = file.latencies()[1]
+            seen.update(latencies.total.counts)
+            seen.update(latencies.to_head.counts)
+            seen.update(file.totals()[1].responses)
+    assert seen == {0x0011111111111111, 0x0077777777777777}
