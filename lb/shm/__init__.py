@@ -12,9 +12,10 @@ of HTTP, sockets or settings, and starts nothing.
 from lb.shm.file import SharedFile
 from lb.shm.leader import Leadership, VerdictWriter, leader_pid
 from lb.shm.publish import publish, retire
-from lb.shm.record import ProbeRecord
+from lb.shm.record import ProbeRecord, verdict_in
 from lb.shm.slots import Slot, SlotState
 from lb.shm.snapshot import BackendState
+from lb.shm.table import TableRow
 
 __all__ = [
     "BackendState",
@@ -23,8 +24,10 @@ __all__ = [
     "SharedFile",
     "Slot",
     "SlotState",
+    "TableRow",
     "VerdictWriter",
     "leader_pid",
     "publish",
     "retire",
+    "verdict_in",
 ]
