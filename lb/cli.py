@@ -104,7 +104,10 @@ def health() -> None:
     # must be patched.
     from gevent import monkey
 
-    monkey.patch_all()
+    from lb import patching
+
+    with patching.cheaply():
+        monkey.patch_all()
     from lb.config import load, state_path
     from lb.health.checker import Checker
     from lb.shm import SharedFile, publish

@@ -26,7 +26,10 @@ from gevent.event import Event
 from gunicorn.workers.base import Worker
 from gunicorn.workers.ggevent import GeventWorker
 
+from lb import patching
+from lb.arbiter import has_arbiter, settings_in_force
 from lb.errors import LbError
+from lb.process import ServingProcess
 from lb.proxy.lane import Lane
 from lb.proxy.reception import Reception
 from lb.proxy.session import Session
@@ -35,8 +38,6 @@ from lb.streams.hub import HubTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from lb.process import ServingProcess
 
 ACCEPTS_ALONE: Final = 64
 """Connections accepted per turn of the loop when no other worker wants them."""
@@ -123,17 +124,22 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
 
     @staticmethod
     def check_config(cfg: Any, log: Any) -> None:
-        """Refuse what this lane cannot do; called by gunicorn before it forks."""
+        """Refuse what this lane cannot do; called by gunicorn before it forks.
+
+        All that workers need is loaded by now, once for all of them.
+        """
         if cfg.is_ssl:
             log.error("the fast lane does not speak TLS: unset --certfile/--keyfile")
             sys.exit(1)
+        patching.prepare()
 
     def load_wsgi(self) -> None:
         """Load nothing: this lane serves without the WSGI application."""
 
     def init_process(self) -> None:
         """Patch, then start; settings that do not hold stop the whole server."""
-        self.patch()
+        with patching.cheaply():
+            self.patch()
         hub.reinit()
         self._wake = Event()
         Worker.init_process(self)
@@ -164,11 +170,6 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
         transport.close()
 
     def _open(self) -> tuple[ServingProcess, HubTransport]:
-        # Imported here, after gevent's patch: `requests` brings in `ssl`, which
-        # must not be loaded before.
-        from lb.arbiter import has_arbiter, settings_in_force
-        from lb.process import ServingProcess
-
         transport = HubTransport()
         try:
             process = ServingProcess(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 LEVELS = {
-    0: ("lb", "lb.errors", "lb.model", "lb.native"),
+    0: ("lb", "lb.errors", "lb.model", "lb.native", "lb.patching"),
     1: ("lb.config", "lb.http1", "lb.balance", "lb.shm", "lb.streams"),
     2: ("lb.upstream",),
     3: ("lb.health", "lb.proxy"),

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from lb.shm import ProbeRecord
+from lb.streams.addresses import is_number, resolve
 
 if TYPE_CHECKING:
     from lb.health.settings import HealthSettings
@@ -88,8 +89,10 @@ def connect(address: Address, deadline: float) -> socket.socket:
 
 
 def _targets(address: Address) -> list[tuple[int, Any]]:
-    if address.path:
-        return [(socket.AF_UNIX, address.path)]
+    if is_number(address):
+        # Under gevent's patch even a number's look-up is a trip to another thread,
+        # as dear as all the rest of a probe.
+        return list(resolve(address))
     found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     return [(family, where) for family, _, _, _, where in found]
 

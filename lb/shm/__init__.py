@@ -16,10 +16,11 @@ from lb.shm.inflight import InFlight
 from lb.shm.leader import Leadership, VerdictWriter, leader_pid
 from lb.shm.publish import publish, retire
 from lb.shm.recent import RequestRecord
-from lb.shm.record import ProbeRecord
+from lb.shm.record import ProbeRecord, verdict_in
 from lb.shm.recorder import Passage, Recorder
 from lb.shm.slots import Slot, SlotState
 from lb.shm.snapshot import BackendState
+from lb.shm.table import TableRow
 from lb.shm.totals import BackendTotals, Latencies, WorkerTotals
 
 __all__ = [
@@ -37,9 +38,11 @@ __all__ = [
     "SharedFile",
     "Slot",
     "SlotState",
+    "TableRow",
     "VerdictWriter",
     "WorkerTotals",
     "leader_pid",
     "publish",
     "retire",
+    "verdict_in",
 ]

@@ -59,7 +59,7 @@ def read_record(cells: Cells, at: int, row_id: int) -> Record:
     """
 
     def read() -> Record:
-        verdict = _read_verdict(cells, at, row_id)
+        verdict = verdict_in(cells[at + Row.VERDICT], row_id)
         if cells[at + Row.RECORD_ID] != row_id:
             return Record(verdict)
         length = cells[at + Row.REASON_BYTES]
@@ -71,11 +71,14 @@ def read_record(cells: Cells, at: int, row_id: int) -> Record:
         )
 
     whole = read_whole(cells, at + Row.SEQUENCE, read)
-    return Record(_read_verdict(cells, at, row_id)) if whole is None else whole
+    if whole is None:
+        return Record(verdict_in(cells[at + Row.VERDICT], row_id))
+    return whole
 
 
-def _read_verdict(cells: Cells, at: int, row_id: int) -> Verdict:
-    about, verdict = divmod(cells[at + Row.VERDICT], 1 << VERDICT_BITS)
+def verdict_in(cell: int, row_id: int) -> Verdict:
+    """What a VERDICT cell says of the backend `row_id`; of another's it is unknown."""
+    about, verdict = divmod(cell, 1 << VERDICT_BITS)
     known = about == row_id and verdict < len(Verdict)
     return Verdict(verdict) if known else Verdict.UNKNOWN
 

@@ -280,3 +280,32 @@ def test_threads_that_choose_while_all_go_down_meet_nothing_worse(
         for thread in threads:
             thread.join(PATIENCE_S)
     assert surprises == []
+
+
+def test_following_one_verdict_among_thousands_takes_no_time(tmp_path: Path) -> None:
+    """Reading all that is known of 2,000 backends took 90 ms, for each verdict."""
+    table = [Backend(f"b{n}", Address("127.0.0.1", n + 1), 1) for n in range(2000)]
+    publish(tmp_path / "state", table)
+    transport, parser = BlockingTransport(), ResponseParser(limit_bytes=4096)
+    limits = PoolLimits(idle=5, idle_s=60, age_s=600)
+    with SharedFile.open(tmp_path / "state") as file:
+        leadership = Leadership(file, preferred=True)
+        assert leadership.try_acquire()
+        pen = VerdictWriter(file, leadership)
+        roster = Roster(
+            file,
+            file.take_slot(),
+            RoundRobin(0),
+            lambda backend: LiveBackend(backend, transport, parser, limits),
+        )
+        roster.refresh()
+        took_s = []
+        for state in file.backends()[:10]:
+            pen.set_verdict(state.row, state.id, Verdict.DOWN, reason="r", at=1.0)
+            begun = monotonic()
+            roster.refresh()
+            took_s.append(monotonic() - begun)
+        assert sum(backend.is_usable for backend in roster.backends) == 1990
+        leadership.release()
+    # The least of ten: whoever shares the machine does not take part in it.
+    assert min(took_s) < 0.01
