@@ -247,3 +247,15 @@ def test_a_client_that_fails_amid_a_large_body_is_told_apart(
     with pytest.raises(expected):
         upload.take()
     assert not upload.is_done
+
+
+def test_what_came_with_the_head_goes_before_what_a_pipe_takes(fast: Client) -> None:
+    fast.sock.sendall(BODY[5:])
+    for is_primed in (True, False):
+        source = StreamSource(
+            fast.stream, BODY[:5], length=len(BODY), idle_s=PATIENCE_S, clock=monotonic
+        )
+        if is_primed:
+            source.prime()
+        assert source.take() == BODY[:5]
+    assert isinstance(source.take(), Pipe)
