@@ -75,3 +75,9 @@ class Backend:
     name: str
     address: Address
     weight: int = 1
+    group: str = "default"
+    """The name of the set it belongs to."""
+    max_in_flight: int = 0
+    """Requests under way there at most, over all workers; 0 is no limit."""
+    backup: bool = False
+    """Whether it is used only while no other of its set may be."""
