@@ -59,9 +59,17 @@ def reply(error: HttpError, *, via: str) -> tuple[int, list[tuple[str, str]], by
 
 
 def reply_bytes(
-    error: HttpError, *, via: str, date: bytes, keep_alive: bool, has_body: bool = True
+    error: HttpError,
+    *,
+    via: str,
+    date: bytes,
+    keep_alive: bool,
+    has_body: bool = True,
+    added: bytes = b"",
 ) -> bytes:
     """The same answer as one HTTP/1.1 message; without body for HEAD.
+
+    `added` are further lines, each with its CRLF before it.
 
     It MUST have a `date` (RFC 9110 section 6.6.1).
     """
@@ -70,5 +78,5 @@ def reply_bytes(
     lines.append(f"Date: {date.decode('ascii')}")
     lines += [f"{name}: {value}" for name, value in fields]
     lines.append("Connection: keep-alive" if keep_alive else "Connection: close")
-    head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+    head = "\r\n".join(lines).encode("latin-1") + added + b"\r\n\r\n"
     return head + body if has_body else head

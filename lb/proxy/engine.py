@@ -22,6 +22,7 @@ from lb.errors import (
 from lb.http1.grammar import IDEMPOTENT
 from lb.proxy.asker import Asker
 from lb.proxy.exchange import Response
+from lb.proxy.explain import Explanation
 from lb.proxy.retry import Again, after
 from lb.shm import Passage
 
@@ -93,6 +94,8 @@ class Engine:
                 to_connect = isinstance(error, CONNECT_FAILURES)
                 self._tally.fail(backend, error.label, to_connect=to_connect)
                 request.failed_at(backend.id)
+                if request.explanation is not None:
+                    request.explanation.failed(backend, error)
                 again = self._after(error, request)
                 tried.append(backend)
                 following = self._another(request, tried, again)
@@ -110,6 +113,8 @@ class Engine:
         self._roster.refresh()
         chosen = request.backend_set = self._find_set(request)
         request.policy = chosen.policy_name
+        if request.head.wants_explanation:
+            request.explanation = Explanation(chosen, request)
         try:
             return chosen.take(request)
         except UnavailableError as error:
