@@ -9,6 +9,7 @@
 of HTTP, sockets or settings, and starts nothing.
 """
 
+from lb.shm.arrivals import Arrivals
 from lb.shm.file import SharedFile
 from lb.shm.leader import Leadership, VerdictWriter, leader_pid
 from lb.shm.publish import publish, retire
@@ -18,6 +19,7 @@ from lb.shm.snapshot import BackendState
 from lb.shm.table import TableRow
 
 __all__ = [
+    "Arrivals",
     "BackendState",
     "Leadership",
     "ProbeRecord",

@@ -85,10 +85,15 @@ SLOT, one per process that serves requests.
        2     1 owner    STARTED      time
        3     1 owner    HEARTBEAT    time
        4     1 owner    SEEN         the generation its view was built from
+       5     1 owner    CONNECTIONS  of clients, open now
+       6     1 owner    ACCEPTED     connections of clients, ever
+       7     1 owner    ARRIVALS     window * 2^32 + those accepted in that window
       64   4*n owner    COUNTERS     four cells for each of the n rows
     The four are IN_FLIGHT, REQUESTS, FAILURES and one spare.  Totals only
-    grow, also over a slot's owners; IN_FLIGHT is set to zero by whoever takes
-    the lock of a slot whose owner died.
+    grow, also over a slot's owners; IN_FLIGHT, CONNECTIONS and ARRIVALS are set
+    to zero by whoever takes the lock of a slot whose owner died.  A window is an
+    eighth of a second of the monotonic clock; ARRIVALS is 0 while its owner
+    accepts none.
 
 LOCKS are on bytes far beyond the end of the file, at offsets that no version
 will ever change, so that even a file that cannot be read can be asked if it is
@@ -137,7 +142,7 @@ MAX_ROWS: Final = 4096
 MAGIC_CELL: Final = int.from_bytes(b"evenhand", sys.byteorder)
 BYTE_ORDER_CELL: Final = 0x0102030405060708
 MAJOR_VERSION: Final = 1
-MINOR_VERSION: Final = 0
+MINOR_VERSION: Final = 1
 
 LOCK_BUILDER: Final = 1 << 40
 LOCK_LEADER: Final = LOCK_BUILDER + 1
@@ -209,6 +214,9 @@ class SlotCell(IntEnum):
     STARTED = 2
     HEARTBEAT = 3
     SEEN = 4
+    CONNECTIONS = 5
+    ACCEPTED = 6
+    ARRIVALS = 7
     COUNTERS = 64
 
 

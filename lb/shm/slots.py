@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from lb.errors import StateFileError
+from lb.shm.arrivals import Arrivals
 from lb.shm.cells import microseconds, seconds
 from lb.shm.layout import LOCK_SLOTS, Cells, Counter, Geometry, SlotCell
 
@@ -35,7 +36,10 @@ class Use(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SlotState:
-    """What a slot says of its process; times are unix seconds, 0 is never."""
+    """What a slot says of its process; times are unix seconds, 0 is never.
+
+    `connections` of clients are open now, `accepted` counts those of all owners.
+    """
 
     index: int
     pid: int
@@ -43,6 +47,8 @@ class SlotState:
     started: float
     heartbeat: float
     generation_seen: int
+    connections: int
+    accepted: int
 
 
 class Slot:
@@ -79,6 +85,10 @@ class Slot:
         The checker probes a backend at once when the sum over all slots rises.
         """
         return self._geometry.counter(self.index, row, Counter.FAILURES)
+
+    def arrivals(self) -> Arrivals:
+        """This process's connections beside those of the others."""
+        return Arrivals(self.cells, self._geometry, self.index)
 
     def beat(self, now: float) -> None:
         """Tell that this process runs, at unix time `now` in seconds."""
@@ -117,7 +127,7 @@ def _move_in(
     cells: Cells, geometry: Geometry, index: int, *, pid: int, now: float
 ) -> None:
     at = geometry.slot(index)
-    _zero_in_flight(cells, geometry, index)
+    _zero_what_is_now(cells, geometry, index)
     cells[at + SlotCell.PID] = pid
     cells[at + SlotCell.STARTED] = microseconds(now)
     cells[at + SlotCell.HEARTBEAT] = microseconds(now)
@@ -126,11 +136,13 @@ def _move_in(
 
 
 def _empty(cells: Cells, geometry: Geometry, index: int, state: Use) -> None:
-    _zero_in_flight(cells, geometry, index)
+    _zero_what_is_now(cells, geometry, index)
     cells[geometry.slot(index) + SlotCell.STATE] = state
 
 
-def _zero_in_flight(cells: Cells, geometry: Geometry, index: int) -> None:
+def _zero_what_is_now(cells: Cells, geometry: Geometry, index: int) -> None:
+    for cell in (SlotCell.ARRIVALS, SlotCell.CONNECTIONS):
+        cells[geometry.slot(index) + cell] = 0
     for row in range(geometry.rows):
         cells[geometry.counter(index, row, Counter.IN_FLIGHT)] = 0
 
@@ -168,6 +180,8 @@ def read_slots(cells: Cells, geometry: Geometry, locks: ByteLocks) -> list[SlotS
                 started=seconds(cells[at + SlotCell.STARTED]),
                 heartbeat=seconds(cells[at + SlotCell.HEARTBEAT]),
                 generation_seen=cells[at + SlotCell.SEEN],
+                connections=cells[at + SlotCell.CONNECTIONS],
+                accepted=cells[at + SlotCell.ACCEPTED],
             )
         )
     return states
