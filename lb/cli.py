@@ -151,6 +151,8 @@ def _report(file: SharedFile, states: list[BackendState]) -> dict[str, Any]:
                 "pid": s.pid,
                 "heartbeat_age_s": round(now - s.heartbeat, 3),
                 "generation_seen": s.generation_seen,
+                "connections": s.connections,
+                "accepted": s.accepted,
             }
             for s in slots
         ],

@@ -9,6 +9,7 @@
 of HTTP, sockets or settings, and starts nothing.
 """
 
+from lb.shm.arrivals import Arrivals
 from lb.shm.blocks import RowCells
 from lb.shm.file import SharedFile
 from lb.shm.histogram import Histogram
@@ -24,6 +25,7 @@ from lb.shm.table import TableRow
 from lb.shm.totals import BackendTotals, Latencies, WorkerTotals
 
 __all__ = [
+    "Arrivals",
     "BackendState",
     "BackendTotals",
     "Histogram",

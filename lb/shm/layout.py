@@ -116,13 +116,15 @@ HEAD, one per slot.
        4     1 owner    SEEN         the generation its view was built from
        5     1 owner    CONNECTIONS  of clients, open now
        6     1 owner    ACCEPTED     connections of clients, ever
+       7     1 owner    ARRIVALS     window * 2^32 + those accepted in that window
       16    10 owner    STATUSES     requests by hundreds of the status they got
       32    40 owner    ENDINGS      requests that ended badly, by label
-    Totals only grow, also over a slot's owners.  CONNECTIONS, and IN_FLIGHT in
-    the body, are set to zero by whoever takes the lock of a slot whose owner
-    died.  STATUSES counts under 0 what was given no status at all, and both
-    count also what the balancer answered by itself.  A label's number is its
-    place in `lb.shm.labels`.
+    Totals only grow, also over a slot's owners.  CONNECTIONS, ARRIVALS, and
+    IN_FLIGHT in the body, are set to zero by whoever takes the lock of a slot
+    whose owner died.  A window is an eighth of a second of the monotonic clock;
+    ARRIVALS is 0 while its owner accepts none.  STATUSES counts under 0 what
+    was given no status at all, and both count also what the balancer answered
+    by itself.  A label's number is its place in `lb.shm.labels`.
 
 BODY, one per slot; n is ROWS, m is 3 n rounded up to a multiple of 512.
        0     n owner    IN_FLIGHT    a column: a cell for each row
@@ -299,6 +301,7 @@ class SlotCell(IntEnum):
     SEEN = 4
     CONNECTIONS = 5
     ACCEPTED = 6
+    ARRIVALS = 7
     STATUSES = 16
     ENDINGS = 32
 
