@@ -123,9 +123,9 @@ def health() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     path = state_path(settings)
-    publish(path, settings.backends)
+    publish(path, settings.all_backends)
     with SharedFile.open(path) as file:
-        log.info("checking %d backends, state in %s", len(settings.backends), path)
+        log.info("checking %d backends, state in %s", len(settings.all_backends), path)
         Checker(file, settings.health, log, preferred=True, stop=stop).run()
 
 

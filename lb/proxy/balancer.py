@@ -110,11 +110,11 @@ def join(settings: Settings, *, published: bool) -> tuple[SharedFile, Slot]:
         # Where it was removed or damaged since, making it anew is right after all.
         with contextlib.suppress(StateFileError):
             return _enter(path)
-    publish(path, settings.backends)
+    publish(path, settings.all_backends)
     with contextlib.suppress(ReplacedError):
         return _enter(path)
     # Another publisher was faster with a file that nobody used: use its.
-    publish(path, settings.backends)
+    publish(path, settings.all_backends)
     return _enter(path)
 
 
