@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from lb.config import health_by_set
 from lb.health.checker import Checker
 from lb.proxy.balancer import Balancer
 
@@ -51,6 +52,7 @@ class ServingProcess:
             log,
             preferred=False,
             stop=self._stop,
+            by_set=health_by_set(settings),
         )
         self._threads = [
             threading.Thread(target=loop, name=name, daemon=True)

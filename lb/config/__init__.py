@@ -13,7 +13,7 @@ from lb.config.loading import load
 from lb.config.routes import Route
 from lb.config.sections import Admin, Demo, Health, Log, State
 from lb.config.sets import SetSettings
-from lb.config.settings import Settings
+from lb.config.settings import Settings, health_by_set
 from lb.config.statefile import state_path
 from lb.config.statuses import StatusSet
 from lb.config.traffic import Headers, Limits, Pool, Retries, Timeouts
@@ -37,6 +37,7 @@ __all__ = [
     "StatusSet",
     "Sticky",
     "Timeouts",
+    "health_by_set",
     "load",
     "rows",
     "state_path",

@@ -147,6 +147,11 @@ class Settings(Section):
         return MappingProxyType({**dict.fromkeys(FIELDS, "default"), **given})
 
 
+def health_by_set(settings: Settings) -> dict[str, Health]:
+    """How the backends of each set are probed."""
+    return {each.name: each.health for each in settings.sets}
+
+
 def _declared(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
     for name, info in section.model_fields.items():
         kind = info.annotation

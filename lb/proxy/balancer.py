@@ -10,12 +10,12 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from lb.balance.registry import make_policy
 from lb.config import state_path
 from lb.errors import ConfigError, StateFileError
 from lb.http1.response import ResponseParser
 from lb.proxy.accesslog import STANDARD_OUTPUT, AccessLog, open_file
 from lb.proxy.engine import Engine, Timeouts
+from lb.proxy.placing import check_policies, policy_of
 from lb.proxy.roster import Roster
 from lb.proxy.tally import LockedTally, PlainTally
 from lb.shm import SharedFile, publish
@@ -67,7 +67,9 @@ class Balancer:
         def make(backend: Backend) -> LiveBackend:
             return LiveBackend(backend, transport, parser, limits)
 
-        policy = make_policy(settings.balance.policy, offset=self.slot.index)
+        policy = policy_of(
+            settings.sets[0], offset=self.slot.index, folder=settings.folder
+        )
         self.roster = Roster(self.file, self.slot, policy, make)
         tally = LockedTally if threads else PlainTally
         timeouts = Timeouts(
@@ -136,9 +138,9 @@ def check(settings: Settings) -> None:
     Makes the access log's file, if there is none.
 
     Raises:
-        ConfigError: the policy is unknown, or the access log cannot be written.
+        ConfigError: a policy cannot be made, or the access log cannot be written.
     """
-    make_policy(settings.balance.policy, offset=0)
+    check_policies(settings)
     where = _log_target(settings)
     if where not in (WITHOUT_LOG, STANDARD_OUTPUT):
         with _log_faults(where):
