@@ -105,7 +105,7 @@ def starting(server: Any) -> None:
     try:
         if not is_upgrade and "LISTEN_FDS" not in os.environ:  # none is inherited
             check_addresses(server.cfg)
-        publish(path, settings.backends, replace=is_upgrade)
+        publish(path, settings.all_backends, replace=is_upgrade)
     except LbError as error:
         stop_start(error)
     raise_file_limit(settings.limits.connections)
@@ -144,7 +144,7 @@ def reloading(server: Any) -> None:
     """Bring the shared file into line with changed settings (gunicorn `on_reload`)."""
     settings = settings_in_force()
     try:
-        publish(state_path(settings), settings.backends, replace=True)
+        publish(state_path(settings), settings.all_backends, replace=True)
     except LbError as error:
         server.log.error("the backends stay as they are: %s", error)
 

@@ -59,11 +59,11 @@ def _fail(error: LbError) -> NoReturn:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(*, as_json: bool) -> None:
     """Say whether the settings are good, and print them as they are in force."""
-    from lb.balance.registry import make_policy
     from lb.config import load, rows, state_path
+    from lb.proxy.placing import check_policies
 
     settings = load()
-    make_policy(settings.balance.policy, offset=0)
+    check_policies(settings)
     listed = [row._asdict() for row in rows(settings)]
     for row in listed:
         if row["key"] == "state.path" and row["origin"] == "default":
@@ -108,7 +108,7 @@ def health() -> None:
 
     with patching.cheaply():
         monkey.patch_all()
-    from lb.config import load, state_path
+    from lb.config import health_by_set, load, state_path
     from lb.health.checker import Checker
     from lb.shm import SharedFile, publish
 
@@ -123,10 +123,13 @@ def health() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     path = state_path(settings)
-    publish(path, settings.backends)
+    publish(path, settings.all_backends)
     with SharedFile.open(path) as file:
-        log.info("checking %d backends, state in %s", len(settings.backends), path)
-        Checker(file, settings.health, log, preferred=True, stop=stop).run()
+        log.info("checking %d backends, state in %s", len(settings.all_backends), path)
+        by_set = health_by_set(settings)
+        Checker(
+            file, settings.health, log, preferred=True, stop=stop, by_set=by_set
+        ).run()
 
 
 @contextlib.contextmanager

@@ -65,6 +65,13 @@ class FinalRecipientError(HttpError):
     label = ""
 
 
+class NoRouteError(HttpError):
+    """Nothing is said of where such requests go: RFC 9209 `destination_not_found`."""
+
+    status = 404
+    label = "destination_not_found"
+
+
 class UnavailableError(HttpError):
     """No backend may be used now: RFC 9209 `destination_unavailable`, 503."""
 

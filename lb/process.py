@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
+from lb.config import health_by_set
 from lb.health.checker import Checker
 from lb.proxy.balancer import Balancer
 
@@ -50,6 +51,7 @@ class ServingProcess:
             log,
             preferred=False,
             stop=self._stop,
+            by_set=health_by_set(settings),
         )
         self._threads = [
             threading.Thread(target=loop, name=name, daemon=True)

@@ -3,13 +3,17 @@
 Everything else in Evenhand gets its settings handed in, so this package is the
 only reader of the environment. Importing it reads nothing; `load` does. The keys
 with their units, defaults and dangers are declared in `settings.py`,
-`sections.py` and `traffic.py`; `lb.toml` at the root of the project is the manual.
+`sections.py`, `balance.py`, `traffic.py` and `routes.py`; `lb.toml` at the root of
+the project is the manual.
 """
 
+from lb.config.balance import Balance, Queue, Sticky
 from lb.config.listing import Row, rows
 from lb.config.loading import load
-from lb.config.sections import Admin, Balance, Demo, Health, Log, State
-from lb.config.settings import Settings
+from lb.config.routes import Route
+from lb.config.sections import Admin, Demo, Health, Log, State
+from lb.config.sets import SetSettings
+from lb.config.settings import Settings, health_by_set
 from lb.config.statefile import state_path
 from lb.config.statuses import StatusSet
 from lb.config.traffic import Headers, Limits, Pool, Retries, Timeouts
@@ -23,12 +27,17 @@ __all__ = [
     "Limits",
     "Log",
     "Pool",
+    "Queue",
     "Retries",
+    "Route",
     "Row",
+    "SetSettings",
     "Settings",
     "State",
     "StatusSet",
+    "Sticky",
     "Timeouts",
+    "health_by_set",
     "load",
     "rows",
     "state_path",

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from lb.config.gathering import gather_routes, gather_sets, nested
 from lb.config.messages import problems
 from lb.config.settings import FIELDS, Provenance, Settings
 from lb.config.sources import (
-    Given,
     chosen_file,
     from_environment,
     from_table,
@@ -42,27 +42,21 @@ def load(
     path, is_named = chosen_file(environ, folder)
     table = read_table(path, must_exist=is_named)
     by_file = from_table(table or {}, str(path))
-    by_environment = from_environment(environ)
+    by_environment = from_environment(environ, by_file.sets)
     given = by_file.values | by_environment.values
-    provenance = Provenance(
-        folder=folder,
-        file=None if table is None else path,
-        origins={key: value.origin for key, value in given.items()},
-    )
+    origins = {key: value.origin for key, value in given.items()}
+    if by_file.routes:
+        origins["routes"] = by_file.routes.origin
+    provenance = Provenance(folder, None if table is None else path, origins)
     wrong = by_file.problems + by_environment.problems
+    settings = Settings()
     try:
-        settings = Settings.model_validate(_nested(given), context=provenance)
+        settings = Settings.model_validate(nested(given), context=provenance)
     except ValidationError as error:
         wrong += problems(error, FIELDS, given)
+    # Good or not, sets and routes are looked at: a person mends the file once.
+    settings = gather_sets(settings, by_file.sets, given, wrong)
+    settings = gather_routes(settings, by_file.routes, wrong)
     if wrong:
         raise ConfigError("\n".join(wrong))
     return settings
-
-
-def _nested(given: Mapping[str, Given]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
-    for key, (value, _) in given.items():
-        section, _, name = key.rpartition(".")
-        place = nested.setdefault(section, {}) if section else nested
-        place[name] = value
-    return nested

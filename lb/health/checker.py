@@ -17,6 +17,8 @@ from lb.health.term import Term
 from lb.shm import Leadership
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lb.health.settings import HealthSettings
     from lb.health.term import Log
     from lb.shm import SharedFile
@@ -40,8 +42,9 @@ class Stop(Protocol):
 class Checker:
     """Checks health, or stands by for it, from `run` until `stop` is set.
 
-    `preferred` contenders lead whenever they are there.  The checker closes
-    neither file nor log.
+    `preferred` contenders lead whenever they are there.  `by_set` are the settings
+    of sets that have their own; `settings` are everybody else's, and say how many
+    probes may run at once.  The checker closes neither file nor log.
     """
 
     def __init__(
@@ -52,9 +55,11 @@ class Checker:
         *,
         preferred: bool,
         stop: Stop,
+        by_set: Mapping[str, HealthSettings] | None = None,
     ) -> None:
         self._file = file
         self._settings = settings
+        self._by_set = by_set or {}
         self._log = log
         self._preferred = preferred
         self._stop = stop
@@ -89,7 +94,13 @@ class Checker:
 
     def _lead(self, leadership: Leadership) -> None:
         """Lead until stopped or until a preferred contender wants to."""
-        term = Term(self._file, self._settings, self._log, leadership=leadership)
+        term = Term(
+            self._file,
+            self._settings,
+            self._log,
+            leadership=leadership,
+            by_set=self._by_set,
+        )
         try:
             while not self._stop.is_set():
                 if leadership.should_yield():

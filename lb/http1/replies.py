@@ -21,6 +21,7 @@ ALLOWED: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 _SENTENCES: Final = {
     400: "The request is malformed.",
+    404: "Nothing is served under this name.",
     405: "This method is not offered here.",
     408: "The request did not arrive in time.",
     413: "The request body is too large.",

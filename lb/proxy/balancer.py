@@ -11,8 +11,6 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from lb.balance.options import PolicyOptions
-from lb.balance.registry import make_policy
 from lb.config import state_path
 from lb.errors import ConfigError, StateFileError
 from lb.http1.response import ResponseParser
@@ -21,6 +19,8 @@ from lb.proxy.asker import Timeouts
 from lb.proxy.backend_set import BackendSet
 from lb.proxy.engine import Engine
 from lb.proxy.loads import LiveLoads
+from lb.proxy.placement import Placement
+from lb.proxy.placing import check_policies, policy_of, router_of
 from lb.proxy.roster import Roster
 from lb.proxy.tally import LockedTally, PlainTally
 from lb.proxy.waiting import QueueLimits
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from lb.config import Settings
     from lb.model import Backend
-    from lb.proxy.exchange import Request
     from lb.shm import Slot
     from lb.streams.stream import Transport
 
@@ -76,8 +75,8 @@ class Balancer:
 
         self.in_flight = self.file.in_flight_reader()
         self.tally = (LockedTally if threads else PlainTally)(self.slot)
-        self._sets = self._make_sets(settings)
-        self.roster = Roster(self.file, self.slot, self._sets, make)
+        placement = self._place(settings)
+        self.roster = Roster(self.file, self.slot, placement.by_name, make)
         timeouts = Timeouts(
             connect_s=settings.timeouts.connect,
             response_s=settings.timeouts.response,
@@ -87,33 +86,38 @@ class Balancer:
             self.roster,
             self.tally,
             timeouts,
-            find_set=self._find_set,
+            find_set=placement.find,
         )
         self.log = open_access_log(settings)
 
     def __repr__(self) -> str:
         return f"<Balancer pid={os.getpid()} slot={self.slot.index}>"
 
-    def _make_sets(self, settings: Settings) -> dict[str, BackendSet]:
+    def _place(self, settings: Settings) -> Placement:
+        """The sets of these settings, still without members, and their router."""
         loads = LiveLoads(self.in_flight)
-        name = settings.balance.policy
-        policy = make_policy(
-            name, offset=self.slot.index, options=PolicyOptions(loads=loads)
-        )
-        return {
-            "default": BackendSet(
-                "default",
-                policy,
-                policy_name=name,
-                attempts=settings.retries.attempts,
-                queue=QueueLimits(),
+        sets = [
+            BackendSet(
+                each.name,
+                policy_of(
+                    each,
+                    offset=self.slot.index,
+                    loads=loads,
+                    folder=settings.folder,
+                ),
+                policy_name=each.balance.policy,
+                attempts=each.retries.attempts,
+                queue=QueueLimits(
+                    size=each.queue.size,
+                    timeout_s=each.queue.timeout,
+                    hold_s=each.queue.hold,
+                ),
                 tally=self.tally,
                 loads=loads,
             )
-        }
-
-    def _find_set(self, request: Request) -> BackendSet:
-        return self._sets["default"]
+            for each in settings.sets
+        ]
+        return Placement(sets, router_of(settings))
 
     def beat(self) -> None:
         """What is to be done once a second, also while no request comes."""
@@ -146,11 +150,11 @@ def join(settings: Settings, *, published: bool) -> tuple[SharedFile, Slot]:
         # Where it was removed or damaged since, making it anew is right after all.
         with contextlib.suppress(StateFileError):
             return _enter(path)
-    publish(path, settings.backends)
+    publish(path, settings.all_backends)
     with contextlib.suppress(ReplacedError):
         return _enter(path)
     # Another publisher was faster with a file that nobody used: use its.
-    publish(path, settings.backends)
+    publish(path, settings.all_backends)
     return _enter(path)
 
 
@@ -172,9 +176,9 @@ def check(settings: Settings) -> None:
     Makes the access log's file, if there is none.
 
     Raises:
-        ConfigError: the policy is unknown, or the access log cannot be written.
+        ConfigError: a policy cannot be made, or the access log cannot be written.
     """
-    make_policy(settings.balance.policy, offset=0)
+    check_policies(settings)
     where = _log_target(settings)
     if where not in (WITHOUT_LOG, STANDARD_OUTPUT):
         with _log_faults(where):

@@ -16,6 +16,7 @@ from lb.errors import (
     ConnectRefusedError,
     ConnectTimeoutError,
     FinalRecipientError,
+    NoRouteError,
     ResponseError,
     UnavailableError,
 )
@@ -73,6 +74,7 @@ class Engine:
         """The response to `request`; whoever gets it must `finish` or `close` it.
 
         Raises:
+            NoRouteError: it is for no set (404).
             UnavailableError: no backend may be used, or has room in time (503).
             FinalRecipientError: it is answered here.
             AttemptError: the last attempt's failure (502 or 504).
@@ -160,11 +162,11 @@ class Engine:
         if head.max_forwards == 0:
             return None
         self._roster.refresh()
-        chosen = request.backend_set = self._find_set(request)
-        request.policy = chosen.policy_name
         try:
+            chosen = request.backend_set = self._find_set(request)
+            request.policy = chosen.policy_name
             backend = chosen.take(request)
-        except UnavailableError:
+        except (UnavailableError, NoRouteError):
             return None
         request.backend = backend
         connection = backend.take_idle(now, is_precious=head.method not in IDEMPOTENT)

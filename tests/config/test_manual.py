@@ -25,8 +25,8 @@ def uncommented() -> str:
 def keys_in(table: dict[str, Any]) -> list[str]:
     keys = []
     for name, value in table.items():
-        inner = value if isinstance(value, dict) else None
-        keys += [f"{name}.{key}" for key in inner] if inner else [name]
+        inner = keys_in(value) if isinstance(value, dict) else []
+        keys += [f"{name}.{key}" for key in inner] or [name]
     return keys
 
 
@@ -45,13 +45,33 @@ def test_the_manual_shows_the_true_defaults(tmp_path: Path) -> None:
 def test_the_manual_as_it_stands_is_the_demo() -> None:
     """Only the two demo backends are active; the third is one # away."""
     assert keys_in(tomllib.loads(MANUAL.read_text())) == [
-        "backends", "balance", "health", "timeouts", "limits", "retries", "pool",
-        "headers", "log", "state", "admin", "demo",
+        "backends", "balance.sticky", "queue", "health", "timeouts", "limits",
+        "retries", "pool", "headers", "log", "state", "admin", "demo",
     ]  # fmt: skip
     settings = load({}, MANUAL.parent)
     assert [b.name for b in settings.backends] == ["backend1", "backend2"]
     joined = MANUAL.read_text().replace('# "backend3', '"backend3')
     assert "backend3=127.0.0.1:9003" in tomllib.loads(joined)["backends"]
+
+
+def test_the_manuals_example_of_sets_is_good(tmp_path: Path) -> None:
+    """Its lines begin with # and four spaces; the flat settings stay beside it."""
+    example = re.findall(r"^#    (.*)$", MANUAL.read_text(), re.MULTILINE)
+    text = MANUAL.read_text() + "\n".join(example)
+    (tmp_path / "lb.toml").write_text(text)
+    settings = load({}, tmp_path)
+    assert [each.name for each in settings.sets] == ["default", "api", "api-v2"]
+    assert [str(route) for route in settings.routes] == [
+        "api.example.com/ to api=95 api-v2=5 by client",
+        "*.example.com/static to default",
+    ]
+    api, v2 = settings.other_sets
+    assert (api.balance.policy, v2.balance.policy) == ("least_requests", "round_robin")
+    assert (v2.health.kind, v2.health.path) == ("http", "/healthz")
+    assert [(b.max_in_flight, b.backup) for b in api.backends] == [
+        (100, False),
+        (0, True),
+    ]
 
 
 def test_every_meaning_names_its_unit() -> None:
