@@ -26,7 +26,7 @@ LEVELS = {
     1: ("lb.config", "lb.http1", "lb.balance", "lb.shm", "lb.streams"),
     2: ("lb.upstream",),
     3: ("lb.health", "lb.proxy"),
-    4: ("lb.process", "lb.arbiter", "lb.rendering"),
+    4: ("lb.process", "lb.arbiter", "lb.rendering", "lb.operating"),
     5: ("lb.worker", "lb.wsgi", "lb.cli", "lb.admin"),
     6: ("lb.__main__",),
 }
