@@ -15,6 +15,7 @@ from lb.operating.naming import find, names_of
 from lb.operating.waiting import (
     Outcome,
     Standing,
+    look,
     wait_drained,
     wait_seen,
     wait_up,
@@ -26,6 +27,7 @@ __all__ = [
     "Standing",
     "add",
     "find",
+    "look",
     "names_of",
     "read_backend",
     "remove",

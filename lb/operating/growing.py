@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lb.config.backends import parse_backends
 from lb.config.messages import UnfitError
 from lb.errors import OperationError
-from lb.operating.changes import Done, done
+from lb.operating.changes import Done, check_weight, done
 from lb.shm import edit_table
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from lb.model import Backend
-    from lb.shm import SharedFile, TableEditor
+    from lb.shm import SharedFile
+
+DEFAULT_SET: Final = "default"
 
 
 def read_backend(file: SharedFile, text: str) -> Backend:
@@ -37,28 +41,39 @@ def read_backend(file: SharedFile, text: str) -> Backend:
     return backend
 
 
-def add(file: SharedFile, backend: Backend) -> Done:
-    """Add a backend, ready and without a verdict: it gets requests at once.
+def add(file: SharedFile, backends: Sequence[Backend]) -> Done:
+    """Add backends, ready and without a verdict: they get requests at once.
+
+    All of them or, if one cannot be added, none.
 
     Raises:
-        OperationError: its name is taken, or its address in its set.
-        StateFileError: the file has no room for it, or cannot be changed.
+        OperationError: a name is taken, an address in its set is, or nobody knows the
+            set or could use the weight.
+        StateFileError: the file has no room for them, or cannot be changed.
     """
     with edit_table(file) as table:
-        _check(table, backend)
-        table.add(backend)
-    rows = [row for row in file.rows() if row.backend.name == backend.name]
-    return done(file, rows)
+        there = [row.backend for row in table.rows()]
+        sets = {DEFAULT_SET, *(backend.group for backend in there)}
+        for backend in backends:
+            _check(backend, there, sets)
+            there.append(backend)
+        for backend in backends:
+            table.add(backend)
+    names = {backend.name for backend in backends}
+    return done(file, [row for row in file.rows() if row.backend.name in names])
 
 
-def _check(table: TableEditor, backend: Backend) -> None:
-    for row in table.rows():
-        there = row.backend
-        if there.name == backend.name:
+def _check(backend: Backend, there: Sequence[Backend], sets: Collection[str]) -> None:
+    check_weight(backend.weight)
+    if backend.group not in sets:
+        known = ", ".join(sorted(sets))
+        raise OperationError(f"there is no set {backend.group!r}; there are: {known}")
+    for other in there:
+        if other.name == backend.name:
             raise OperationError(
-                f"there is a backend called {there.name} already, at {there.address}"
+                f"there is a backend called {other.name} already, at {other.address}"
             )
-        if (there.address, there.group) == (backend.address, backend.group):
+        if (other.address, other.group) == (backend.address, backend.group):
             raise OperationError(
-                f"{there.address} is a backend already, called {there.name}"
+                f"{other.address} is a backend already, called {other.name}"
             )

@@ -89,19 +89,16 @@ def wait_drained(
 ) -> Outcome:
     """Wait until nothing is in flight, or was cut at unix time `cut_at`.
 
-    `tell` is called with each change, and how many seconds are left.
+    `tell` is called at each look, some 20 a second, and told how many are left.
 
     Raises:
         OperationError: the backends were made ready again meanwhile.
     """
     begun = monotonic()
-    told = None
     while True:
         standing = look(file, done)
         left_s = cut_at - time()
-        if standing != told:
-            told = standing
-            tell(standing, max(0.0, left_s))
+        tell(standing, max(0.0, left_s))
         if standing.is_done:
             return Outcome(True, monotonic() - begun)
         if left_s <= 0:
