@@ -1,19 +1,22 @@
 """A serving process: a balancer, and what runs beside its requests.
 
 Beside requests run two loops: a heartbeat into the slot, which also follows the table
-while no request does, and the standby for the health checker, which leads only while
-no `health` process does. Both are `threading.Thread`s: greenlets where gevent has
-patched it, real threads elsewhere, where no event loop runs between requests.
+while no request does and cuts what is left when a drain's time is over, and the standby
+for the health checker, which leads only while no `health` process does. Both are
+`threading.Thread`s: greenlets where gevent has patched it, real threads elsewhere,
+where no event loop runs between requests.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 from lb.config import health_by_set
 from lb.health.checker import Checker
 from lb.proxy.balancer import Balancer
+from lb.proxy.overdue import cut_overdue
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -44,6 +47,7 @@ class ServingProcess:
         self.balancer = Balancer(
             settings, transport, threads=threads, published=published
         )
+        self._log = log
         self._stop = threading.Event()
         checker = Checker(
             self.balancer.file,
@@ -61,9 +65,16 @@ class ServingProcess:
             thread.start()
 
     def _beat(self) -> None:
+        balancer = self.balancer
         while not self._stop.is_set():
-            self.balancer.beat()
-            self._stop.wait(HEARTBEAT_S)
+            balancer.beat()
+            next_cut_s = cut_overdue(
+                balancer.file,
+                list(balancer.roster.backends),
+                self._log,
+                now=time.time(),
+            )
+            self._stop.wait(min(HEARTBEAT_S, next_cut_s))
 
     def stop(self) -> None:
         """End the loops and give back slot, log and connections."""

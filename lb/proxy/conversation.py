@@ -127,6 +127,8 @@ class Conversation:
         except ClientGoneError:
             self._record(request, LEFT_STATUS, 0, LEFT)
             raise
+        if response.connection is not None:
+            response.connection.client = self._stream
         try:
             return self._relay(request, response)
         except (ClientGoneError, StreamClosedError, StreamTimeoutError):

@@ -133,6 +133,7 @@ class Response:
         if connection is not None:
             # From here on, a client that leaves must not touch it.
             self._request.connection = None
+            connection.client = None
             self._release(self._request, connection)
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ of HTTP, sockets or settings, and starts nothing.
 
 from lb.shm.arrivals import Arrivals
 from lb.shm.blocks import RowCells
+from lb.shm.edit import TableEditor, edit_table
 from lb.shm.file import SharedFile
 from lb.shm.histogram import Histogram
 from lb.shm.inflight import InFlight
@@ -40,9 +41,11 @@ __all__ = [
     "SharedFile",
     "Slot",
     "SlotState",
+    "TableEditor",
     "TableRow",
     "VerdictWriter",
     "WorkerTotals",
+    "edit_table",
     "leader_pid",
     "publish",
     "retire",

@@ -75,6 +75,8 @@ ROW, one per backend.
        8    16 builder  NAME
       24    34 builder  ADDRESS      as `Address` prints it
       58     1 builder  GROUP        turn * 256 + bytes of the set's name
+      62     1 builder  CONFIGURED   weight that the settings give it, + 1; 0: none
+      63     1 builder  CUT_AT       time when what is in flight is cut; 0: never
       64     1 leader   SEQUENCE     odd: cells 66-223 are being written
       65     1 leader   VERDICT      row id * 4 + `Verdict`
       66     1 leader   RECORD_ID    the row id that cells 67-223 speak of
@@ -94,6 +96,10 @@ ROW, one per backend.
     GROUP, the text, and GROUP again.  No bytes: `default`.  Of the empty rows, a new
     backend gets the one that is empty for longest (never used counts as
     that), so that no request of the one before it is still under way there.
+    CONFIGURED is 0 for a backend that was added at run time, and differs from
+    WEIGHT + 1 where that was changed at run time.  In an empty row it is not 0
+    if the settings name the backend whose text still stands there, which was
+    removed at run time: it stays away until it is added or not named any more.
     VERDICT names the row id it is about, in the same cell.  A verdict that a
     slow leader stores for a row that has changed hands is thus no verdict.
     Cells 66-223 are under a seqlock: the leader makes SEQUENCE odd, writes,
@@ -269,6 +275,8 @@ class Row(IntEnum):
     NAME = 8
     ADDRESS = 24
     GROUP = 58
+    CONFIGURED = 62
+    CUT_AT = 63
     SEQUENCE = 64
     VERDICT = 65
     RECORD_ID = 66
