@@ -11,7 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from lb.config import state_path
+from lb.config import SetSettings, state_path
 from lb.errors import ConfigError, StateFileError
 from lb.http1.response import ResponseParser
 from lb.proxy.accesslog import STANDARD_OUTPUT, AccessLog, open_file
@@ -100,7 +100,8 @@ class Balancer:
             BackendSet(
                 each.name,
                 policy_of(
-                    each,
+                    # What nobody uses is not checked at the start: it must not raise.
+                    each if each.backends else SetSettings(name=each.name),
                     offset=self.slot.index,
                     loads=loads,
                     folder=settings.folder,
