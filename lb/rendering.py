@@ -15,7 +15,8 @@ from lb.http1.grammar import CHUNKED
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lb.http1.request import RequestHead, RequestParser
+    from lb.http1.request import RequestParser
+    from lb.http1.request_head import RequestHead
     from lb.http1.response import ResponseHead
     from lb.proxy.exchange import Response
 

@@ -34,7 +34,7 @@ from lb.proxy.upload import StreamSource, Upload, check_size
 from lb.streams.splice import Pipe
 
 if TYPE_CHECKING:
-    from lb.http1.request import RequestHead
+    from lb.http1.request_head import RequestHead
     from lb.http1.response import ResponseHead
     from lb.proxy.exchange import Response
     from lb.proxy.lane import Lane
