@@ -23,6 +23,7 @@ from lb.shm.slots import Slot, SlotState
 from lb.shm.snapshot import BackendState
 from lb.shm.table import TableRow
 from lb.shm.totals import BackendTotals, Latencies, WorkerTotals
+from lb.shm.turns import Turns
 
 __all__ = [
     "Arrivals",
@@ -41,6 +42,7 @@ __all__ = [
     "Slot",
     "SlotState",
     "TableRow",
+    "Turns",
     "VerdictWriter",
     "WorkerTotals",
     "leader_pid",
