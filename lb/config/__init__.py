@@ -6,6 +6,8 @@ with their units, defaults and dangers are declared in `settings.py`,
 `sections.py` and `traffic.py`; `lb.toml` at the root of the project is the manual.
 """
 
+from lb.config.changes import KeyChange, changed_keys
+from lb.config.document import from_document, to_document, with_kept
 from lb.config.listing import Row, rows
 from lb.config.loading import load
 from lb.config.sections import Admin, Balance, Demo, Health, Log, State
@@ -20,6 +22,7 @@ __all__ = [
     "Demo",
     "Headers",
     "Health",
+    "KeyChange",
     "Limits",
     "Log",
     "Pool",
@@ -29,7 +32,11 @@ __all__ = [
     "State",
     "StatusSet",
     "Timeouts",
+    "changed_keys",
+    "from_document",
     "load",
     "rows",
     "state_path",
+    "to_document",
+    "with_kept",
 ]

@@ -33,13 +33,12 @@ def rows(settings: Settings) -> Iterator[Row]:
     """Every setting in the order of the manual, each in one line of text."""
     origins = settings.origins
     for key, field in FIELDS.items():
-        section, _, name = key.rpartition(".")
-        holder = getattr(settings, section) if section else settings
-        text = _text(getattr(holder, name), field)
+        text = text_of(settings.value_of(key), field)
         yield Row(key, text, origins[key], meaning_of(field))
 
 
-def _text(value: object, field: FieldInfo) -> str:
+def text_of(value: object, field: FieldInfo) -> str:
+    """A value of that field in one line; a secret masked."""
     if is_secret(field) and value:
         return MASK
     if isinstance(value, tuple):

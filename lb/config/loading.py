@@ -44,16 +44,35 @@ def load(
     by_file = from_table(table or {}, str(path))
     by_environment = from_environment(environ)
     given = by_file.values | by_environment.values
-    provenance = Provenance(
+    file = None if table is None else path
+    provenance = provenance_of(given, folder=folder, file=file)
+    return settle(given, provenance, by_file.problems + by_environment.problems)
+
+
+def provenance_of(
+    given: Mapping[str, Given], *, folder: Path, file: Path | None
+) -> Provenance:
+    """Where values came from, for `settle`."""
+    return Provenance(
         folder=folder,
-        file=None if table is None else path,
+        file=file,
         origins={key: value.origin for key, value in given.items()},
+        values={key: value.value for key, value in given.items()},
     )
-    wrong = by_file.problems + by_environment.problems
+
+
+def settle(
+    given: Mapping[str, Given], provenance: Provenance, wrong: list[str]
+) -> Settings:
+    """The settings that these values make; `wrong` is what is wrong already.
+
+    Raises:
+        ConfigError: with one line for each problem.
+    """
     try:
         settings = Settings.model_validate(_nested(given), context=provenance)
     except ValidationError as error:
-        wrong += problems(error, FIELDS, given)
+        wrong = [*wrong, *problems(error, FIELDS, given)]
     if wrong:
         raise ConfigError("\n".join(wrong))
     return settings

@@ -58,6 +58,8 @@ class Provenance:
     folder: Path = field(default_factory=Path)
     file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
+    """What was given for each key, as it was written."""
 
 
 class Settings(Section):
@@ -121,6 +123,16 @@ class Settings(Section):
     def folder(self) -> Path:
         """The working folder of the load: relative paths start here."""
         return self._provenance.folder
+
+    def value_of(self, key: str) -> object:
+        """The value in force of a dotted key."""
+        section, _, name = key.rpartition(".")
+        return getattr(getattr(self, section) if section else self, name)
+
+    @property
+    def values(self) -> Mapping[str, object]:
+        """What was given for each dotted key that has not its default, as written."""
+        return self._provenance.values
 
     @property
     def origins(self) -> Mapping[str, str]:

@@ -1,0 +1,70 @@
+"""Settings as a document: what one process found good, another takes exactly so.
+
+An edited settings file is not in force yet, and an environment is one process's own.
+So whoever loads settings hands on the values that it was given, each with its origin,
+and the reader validates them again by the same declarations: equal values in, equal
+settings out, also where the reader is of another version and refuses what it does not
+know. Plain JSON, because what is unpickled can do anything.
+
+The document holds secrets; whoever stores it keeps it from others.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lb.config.loading import provenance_of, settle
+from lb.config.settings import FIELDS, Settings
+from lb.config.sources import Given
+from lb.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+def to_document(settings: Settings) -> bytes:
+    """Settings that were loaded, for `from_document`."""
+    origins = settings.origins
+    values = settings.values
+    return json.dumps(
+        {
+            "folder": str(settings.folder),
+            "file": None if settings.file is None else str(settings.file),
+            "given": {key: [value, origins[key]] for key, value in values.items()},
+        }
+    ).encode()
+
+
+def from_document(document: bytes) -> Settings:
+    """The settings that `to_document` was given.
+
+    Raises:
+        ConfigError: it is no such document, or of a version with other settings.
+    """
+    try:
+        data: dict[str, Any] = json.loads(document)
+        given = {key: Given(*pair) for key, pair in data["given"].items()}
+        folder = Path(data["folder"])
+        file = None if data["file"] is None else Path(data["file"])
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise ConfigError(f"the settings in force are damaged: {error!r}") from error
+    if unknown := given.keys() - FIELDS.keys():
+        names = ", ".join(sorted(unknown))
+        raise ConfigError(f"the settings in force are of another version: {names}")
+    return settle(given, provenance_of(given, folder=folder, file=file), [])
+
+
+def with_kept(new: Settings, old: Settings, keys: Collection[str]) -> Settings:
+    """The settings `new`, but for `keys`, which are as in `old`.
+
+    Raises:
+        ConfigError: what is kept and what is new do not fit together.
+    """
+    given = {key: Given(v, new.origins[key]) for key, v in new.values.items()}
+    for key in keys:
+        given.pop(key, None)
+        if key in old.values:
+            given[key] = Given(old.values[key], old.origins[key])
+    return settle(given, provenance_of(given, folder=new.folder, file=new.file), [])
