@@ -120,17 +120,26 @@ def is_same(rows: Sequence[TableRow], backends: Sequence[Backend]) -> bool:
     return have == want
 
 
-def write_rows(cells: Cells, geometry: Geometry, backends: Sequence[Backend]) -> None:
-    """Make the rows hold these backends; the generation is stored last.
+def require_room(geometry: Geometry, backends: Sequence[Backend]) -> None:
+    """Nothing, if there is a row for each of these.
 
     Raises:
-        StateFileError: when there are more backends than rows, before any store.
+        StateFileError: there are too many.
     """
     if len(backends) > geometry.rows:
         raise StateFileError(
             f"the state file has room for {geometry.rows} backends, not for"
             f" {len(backends)}: stop all processes that use it, then start again"
         )
+
+
+def write_rows(cells: Cells, geometry: Geometry, backends: Sequence[Backend]) -> None:
+    """Make the rows hold these backends; the generation is stored last.
+
+    Raises:
+        StateFileError: when there are more backends than rows, before any store.
+    """
+    require_room(geometry, backends)
     wanted = {identity(backend): backend for backend in backends}
     for row in list(read_rows(cells, geometry)):
         stays = wanted.pop(identity(row.backend), None)
