@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 LEVELS = {
     0: ("lb", "lb.errors", "lb.model", "lb.native", "lb.patching"),
     1: ("lb.config", "lb.http1", "lb.balance", "lb.shm", "lb.streams"),
-    2: ("lb.upstream",),
+    2: ("lb.upstream", "lb.plan"),
     3: ("lb.health", "lb.proxy"),
     4: ("lb.process", "lb.arbiter", "lb.rendering"),
     5: ("lb.worker", "lb.wsgi", "lb.cli", "lb.admin"),

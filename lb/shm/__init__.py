@@ -20,7 +20,7 @@ from lb.shm.record import ProbeRecord, verdict_in
 from lb.shm.recorder import Passage, Recorder
 from lb.shm.slots import Slot, SlotState
 from lb.shm.snapshot import BackendState
-from lb.shm.table import TableRow
+from lb.shm.table import TableRow, identity
 from lb.shm.totals import BackendTotals, Latencies, WorkerTotals
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "TableRow",
     "VerdictWriter",
     "WorkerTotals",
+    "identity",
     "leader_pid",
     "publish",
     "retire",
