@@ -72,6 +72,12 @@ class UnavailableError(HttpError):
     label = "destination_unavailable"
 
 
+class FullError(UnavailableError):
+    """Every backend that may be used has as many requests as it may (503)."""
+
+    label = "connection_limit_reached"
+
+
 class AttemptError(HttpError):
     """One attempt at one backend failed.
 

@@ -73,5 +73,12 @@ class Backend:
     """One server address as configured: its identity, apart from live state."""
 
     name: str
+    """Unlike that of any other, in whatever set."""
     address: Address
     weight: int = 1
+    group: str = "default"
+    """The *set* that it belongs to, as settings and messages call it."""
+    max_in_flight: int = 0
+    """Requests under way there at most, over all workers; 0 for no limit."""
+    backup: bool = False
+    """Whether it serves only while no other of its set can."""

@@ -9,7 +9,6 @@ patched it, real threads elsewhere, where no event loop runs between requests.
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, Final
 
 from lb.health.checker import Checker
@@ -60,10 +59,8 @@ class ServingProcess:
             thread.start()
 
     def _beat(self) -> None:
-        slot = self.balancer.slot
         while not self._stop.is_set():
-            slot.beat(time.time())
-            self.balancer.roster.refresh()
+            self.balancer.beat()
             self._stop.wait(HEARTBEAT_S)
 
     def stop(self) -> None:

@@ -120,7 +120,10 @@ class Face(Flask):
         proto = environ["wsgi.url_scheme"].encode()
         peer, parser = self._reception.welcome(ip, proto)
         head = rendering.parse_environ(parser, environ)
-        exchanged = Request(head, peer.request_head(head))
+        wire, request_id = peer.request_head(head)
+        exchanged = Request(
+            head, wire, client=ip.encode(), request_id=request_id, began=begun
+        )
         if head.length:
             exchanged.upload = Upload(
                 rendering.InputSource(environ["wsgi.input"], head.length),
@@ -128,20 +131,24 @@ class Face(Flask):
                 keep_bytes=settings.retries.body_bytes,
                 limit_bytes=settings.limits.body_bytes,
             )
-        log = process.balancer.log
+        log, engine = process.balancer.log, process.balancer.engine
 
-        def record(status: int, sent: int, note: str = "") -> None:
+        def record(status: int, sent: int, label: str = "", detail: str = "") -> None:
+            now = monotonic()
+            exchanged.status, exchanged.bytes_out = status, sent
+            exchanged.label = label
+            engine.finish(exchanged, now)
             if log is not None:
-                took_s = monotonic() - begun
+                took_s = now - begun
                 text = line(
                     exchanged, who, status=status, sent_bytes=sent, took_s=took_s
                 )
-                log.write(f"{text} {note}".rstrip())
+                log.write(f"{text} {label} {detail}".rstrip())
 
         try:
-            answer = process.balancer.engine.exchange(exchanged)
+            answer = engine.exchange(exchanged)
         except HttpError as error:
-            record(error.status, 0, f"{error.label} {error.detail}")
+            record(error.status, 0, error.label, error.detail)
             raise
         body = rendering.BodyIterator(answer, settings.timeouts.idle, record)
         response = Verbatim(

@@ -54,14 +54,17 @@ class Peer:
             for minor in (0, 1)
         )
 
-    def request_head(self, head: RequestHead) -> bytes:
-        """The whole head to send upstream for `head`, with its empty line."""
+    def request_head(self, head: RequestHead) -> tuple[bytes, bytes]:
+        """The whole head to send upstream for `head`, and the request's id."""
         if head.wire_peer is self:
-            return b"%b%b\r\n\r\n" % (head.wire, next(self._ids))
+            request_id = next(self._ids)
+            return b"%b%b\r\n\r\n" % (head.wire, request_id), request_id
         method, target, fields, host = head.method, head.target, head.fields, head.host
+        request_id = head.request_id or next(self._ids)
         if head.is_unusual:
-            end = self._unusual_end(head)
-            return b"%b %b HTTP/1.1%b%b\r\n\r\n" % (method, target, fields, end)
+            end = self._unusual_end(head, request_id)
+            wire = b"%b %b HTTP/1.1%b%b\r\n\r\n" % (method, target, fields, end)
+            return wire, request_id
         wire = b'%b %b HTTP/1.1%b%b%b"\r\nX-Forwarded-Host: %b\r\nX-Request-Id: ' % (
             method,
             target,
@@ -72,9 +75,9 @@ class Peer:
         )
         if head.is_known:
             head.wire, head.wire_peer = wire, self
-        return b"%b%b\r\n\r\n" % (wire, next(self._ids))
+        return b"%b%b\r\n\r\n" % (wire, request_id), request_id
 
-    def _unusual_end(self, head: RequestHead) -> bytes:
+    def _unusual_end(self, head: RequestHead, request_id: bytes) -> bytes:
         """The same lines where some are there already, or without Host."""
         proto = head.forwarded_proto or self.proto
         host = head.forwarded_host or head.host
@@ -95,7 +98,7 @@ class Peer:
         if host:
             end += b"\r\nX-Forwarded-Host: " + host
         if not head.request_id:
-            end += b"\r\nX-Request-Id: " + next(self._ids)
+            end += b"\r\nX-Request-Id: " + request_id
         return end
 
 

@@ -34,6 +34,8 @@ _SENTENCES: Final = {
     505: "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
 }
 
+_BY_LABEL: Final = {"connection_limit_reached": "All backends are busy."}
+
 
 def reply(error: HttpError, *, via: str) -> tuple[int, list[tuple[str, str]], bytes]:
     """Status, fields and body of the answer to a request that failed so."""
@@ -41,7 +43,8 @@ def reply(error: HttpError, *, via: str) -> tuple[int, list[tuple[str, str]], by
     phrase = HTTPStatus(status).phrase
     if not error.label:
         return status, [("Allow", ALLOWED), ("Content-Length", "0")], b""
-    body = f"{status} {phrase}\n{_SENTENCES.get(status, '')}\n".encode()
+    sentence = _BY_LABEL.get(error.label) or _SENTENCES.get(status, "")
+    body = f"{status} {phrase}\n{sentence}\n".encode()
     fields = [
         ("Content-Type", "text/plain; charset=utf-8"),
         ("Content-Length", str(len(body))),

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from typing import TYPE_CHECKING
 
+from lb.balance.options import PolicyOptions
 from lb.balance.registry import make_policy
 from lb.config import state_path
 from lb.errors import ConfigError, StateFileError
 from lb.http1.response import ResponseParser
 from lb.proxy.accesslog import STANDARD_OUTPUT, AccessLog, open_file
-from lb.proxy.engine import Engine, Timeouts
+from lb.proxy.asker import Timeouts
+from lb.proxy.backend_set import BackendSet
+from lb.proxy.engine import Engine
+from lb.proxy.loads import LiveLoads
 from lb.proxy.roster import Roster
 from lb.proxy.tally import LockedTally, PlainTally
+from lb.proxy.waiting import QueueLimits
 from lb.shm import SharedFile, publish
 from lb.upstream.backend import LiveBackend, PoolLimits
 
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
 
     from lb.config import Settings
     from lb.model import Backend
+    from lb.proxy.exchange import Request
     from lb.shm import Slot
     from lb.streams.stream import Transport
 
@@ -67,9 +74,10 @@ class Balancer:
         def make(backend: Backend) -> LiveBackend:
             return LiveBackend(backend, transport, parser, limits)
 
-        policy = make_policy(settings.balance.policy, offset=self.slot.index)
-        self.roster = Roster(self.file, self.slot, policy, make)
-        tally = LockedTally if threads else PlainTally
+        self.in_flight = self.file.in_flight_reader()
+        self.tally = (LockedTally if threads else PlainTally)(self.slot)
+        self._sets = self._make_sets(settings)
+        self.roster = Roster(self.file, self.slot, self._sets, make)
         timeouts = Timeouts(
             connect_s=settings.timeouts.connect,
             response_s=settings.timeouts.response,
@@ -77,14 +85,42 @@ class Balancer:
         )
         self.engine = Engine(
             self.roster,
-            tally(self.file.cells),
+            self.tally,
             timeouts,
-            attempts=settings.retries.attempts,
+            find_set=self._find_set,
         )
         self.log = open_access_log(settings)
 
     def __repr__(self) -> str:
         return f"<Balancer pid={os.getpid()} slot={self.slot.index}>"
+
+    def _make_sets(self, settings: Settings) -> dict[str, BackendSet]:
+        loads = LiveLoads(self.in_flight)
+        name = settings.balance.policy
+        policy = make_policy(
+            name, offset=self.slot.index, options=PolicyOptions(loads=loads)
+        )
+        return {
+            "default": BackendSet(
+                "default",
+                policy,
+                policy_name=name,
+                attempts=settings.retries.attempts,
+                queue=QueueLimits(),
+                tally=self.tally,
+                loads=loads,
+            )
+        }
+
+    def _find_set(self, request: Request) -> BackendSet:
+        return self._sets["default"]
+
+    def beat(self) -> None:
+        """What is to be done once a second, also while no request comes."""
+        self.slot.beat(time.time())
+        self.tally.recorder.set_clock(unix=time.time(), monotonic=time.monotonic())
+        self.in_flight.refresh()
+        self.roster.refresh()
 
     def close(self) -> None:
         """Close idle connections, write the log's rest, release the slot."""

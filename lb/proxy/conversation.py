@@ -59,7 +59,6 @@ class Conversation:
     """
 
     __slots__ = (
-        "_begun",
         "_is_served",
         "_lane",
         "_parser",
@@ -76,7 +75,6 @@ class Conversation:
         self._peer, self._parser = lane.welcome(ip)
         self._rest = b""
         self._sent = 0
-        self._begun = 0.0
         self._is_served = False
         self._request: Request | None = None
 
@@ -102,7 +100,7 @@ class Conversation:
 
         The request is there already where the short cut ended amid it.
         """
-        request, begun = self._request, self._begun
+        request = self._request
         if request is None:
             try:
                 head = self._read_head()
@@ -110,27 +108,28 @@ class Conversation:
                 return self._refuse(error, None, monotonic())
             if head is None:
                 return False
-            begun = monotonic()
+            now = monotonic()
             try:
-                request = self._request = self._receive(head)
+                request = self._request = self._receive(head, now)
             except RequestError as error:
-                return self._refuse(error, Request(head, b""), begun)
+                unread = Request(head, b"", client=self._peer.ip, began=now)
+                return self._refuse(error, unread, now)
         request.on_interim = self._send_interim
-        return self._exchange(request, begun)
+        return self._exchange(request)
 
-    def _exchange(self, request: Request, begun: float) -> bool:
+    def _exchange(self, request: Request) -> bool:
         """The answer to `request`; whether another may follow."""
         try:
             response = self._lane.engine.exchange(request)
         except HttpError as error:
-            return self._refuse(error, request, begun)
+            return self._refuse(error, request, request.began)
         except ClientGoneError:
-            self._record(request, LEFT_STATUS, 0, begun, LEFT)
+            self._record(request, LEFT_STATUS, 0, LEFT)
             raise
         try:
-            return self._relay(request, response, begun)
+            return self._relay(request, response)
         except (ClientGoneError, StreamClosedError, StreamTimeoutError):
-            self._record(request, response.head.status, self._sent, begun, LEFT)
+            self._record(request, response.head.status, self._sent, LEFT)
             raise
         finally:
             response.close()
@@ -175,35 +174,47 @@ class Conversation:
                     self._rest = data[head.size :]
                     return head
 
-    def _receive(self, head: RequestHead) -> Request:
+    def _receive(self, head: RequestHead, now: float) -> Request:
         """The request behind `head`, with its body as far as it is here."""
-        wire = self._peer.request_head(head)
-        length, rest = head.length, self._rest
-        if length == 0:
-            return Request(head, wire)
-        lane = self._lane
+        peer, length, rest = self._peer, head.length, self._rest
+        wire, request_id = peer.request_head(head)
+        upload = None
         if 0 < length <= len(rest):
-            check_size(length, lane.body_bytes)
+            check_size(length, self._lane.body_bytes)
             self._rest = rest[length:]
-            return Request(head, wire + rest[:length])
-        self._rest = b""
+            wire += rest[:length]
+        elif length:
+            self._rest = b""
+            upload = self._upload(head, rest)
+        return Request(
+            head,
+            wire,
+            client=peer.ip,
+            request_id=request_id,
+            upload=upload,
+            began=now,
+        )
+
+    def _upload(self, head: RequestHead, rest: bytes) -> Upload:
+        """The body behind `head`, of which `rest` is here."""
+        lane = self._lane
         source = StreamSource(
             self._stream,
             rest,
-            length=length,
+            length=head.length,
             idle_s=lane.idle_s,
             clock=monotonic,
             nominated=head.nominated,
         )
         upload = Upload(
             source,
-            length=length,
+            length=head.length,
             keep_bytes=lane.keep_bytes,
             limit_bytes=lane.body_bytes,
         )
         if rest:
             check_size(source.prime(), lane.body_bytes)
-        return Request(head, wire, upload=upload)
+        return upload
 
     # Writing -----------------------------------------------------------------
 
@@ -216,7 +227,7 @@ class Conversation:
         self._stream.deadline = monotonic() + self._lane.idle_s
         self._stream.write(data)
 
-    def _relay(self, request: Request, response: Response, begun: float) -> bool:
+    def _relay(self, request: Request, response: Response) -> bool:
         """Send the response on; whether another request may follow."""
         head, body = response.head, response.body
         self._sent = 0
@@ -231,7 +242,7 @@ class Conversation:
             date=http_date,
         )
         if head.status == 101:
-            return self._tunnel(request, response, wire, begun)
+            return self._tunnel(request, response, wire)
         first = body.first
         if body.is_done and not is_chunked:
             # The common case: all of it is here. The backend is free again before
@@ -244,10 +255,10 @@ class Conversation:
             try:
                 sent = self._stream_body(response, wire, is_chunked=is_chunked)
             except AttemptError as error:
-                self._record(request, head.status, self._sent, begun, error.label)
+                self._record(request, head.status, self._sent, error.label)
                 self._stream.abort()
                 return False
-        self._record(request, head.status, sent, begun)
+        self._record(request, head.status, sent)
         if not keep_alive and (request.upload_cut or not self._stream.is_quiet()):
             return self._linger()
         return keep_alive
@@ -280,9 +291,7 @@ class Conversation:
             self._send(wire)
         return sent
 
-    def _tunnel(
-        self, request: Request, response: Response, wire: bytes, begun: float
-    ) -> bool:
+    def _tunnel(self, request: Request, response: Response, wire: bytes) -> bool:
         """Switch protocols: from here on, only bytes both ways."""
         connection = response.connection
         if connection is None:
@@ -296,7 +305,7 @@ class Conversation:
             spawn=self._lane.spawn,
         )
         tunnel.run(self._rest, response.body.first)
-        self._record(request, 101, tunnel.to_client, begun)
+        self._record(request, 101, tunnel.to_client)
         return False
 
     def _may_keep_alive(self, request: Request) -> bool:
@@ -324,8 +333,10 @@ class Conversation:
             has_body=has_body,
         )
         if request is not None:
-            self._record(request, error.status, 0, begun, error.label, error.detail)
-        elif self._lane.log is not None:
+            self._record(request, error.status, 0, error.label, detail=error.detail)
+        else:
+            self._lane.engine.refuse(self._peer.ip, error.status, error.label, begun)
+        if request is None and self._lane.log is not None:
             client, took_s = self._peer.ip.decode("latin-1"), monotonic() - begun
             self._lane.log.write(
                 f'{client} "-" - {error.status} 0 0 {took_s * 1000:.2f}ms '
@@ -357,17 +368,23 @@ class Conversation:
         request: Request,
         status: int,
         sent: int,
-        begun: float,
-        *notes: str,
+        label: str = "",
+        *,
+        detail: str = "",
     ) -> None:
-        log = self._lane.log
-        if log is None:
-            return
-        text = line(
-            request,
-            self._peer.ip.decode("latin-1"),
-            status=status,
-            sent_bytes=sent,
-            took_s=monotonic() - begun,
-        )
-        log.write(" ".join((text, *filter(None, notes))))
+        """Count, record and log a request that is over."""
+        now = monotonic()
+        request.status, request.bytes_out, request.label = status, sent, label
+        if request.upload is not None:
+            request.bytes_in = request.upload.taken_bytes
+        lane = self._lane
+        lane.engine.finish(request, now)
+        if lane.log is not None:
+            text = line(
+                request,
+                self._peer.ip.decode("latin-1"),
+                status=status,
+                sent_bytes=sent,
+                took_s=now - request.began,
+            )
+            lane.log.write(" ".join(filter(None, (text, label, detail))))

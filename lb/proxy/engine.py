@@ -7,7 +7,6 @@ failure is the table in `lb.proxy.retry`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -16,100 +15,134 @@ from lb.errors import (
     ClientGoneError,
     ConnectRefusedError,
     ConnectTimeoutError,
-    EarlyAnswerError,
     FinalRecipientError,
     ResponseError,
-    ResponseTimeoutError,
-    TerminatedError,
     UnavailableError,
 )
-from lb.http1.body import chunk, last_chunk
-from lb.http1.grammar import CHUNKED, IDEMPOTENT
-from lb.http1.response import ResponseHead
+from lb.http1.grammar import IDEMPOTENT
+from lb.proxy.asker import Asker
 from lb.proxy.exchange import Response
 from lb.proxy.retry import Again, after
-from lb.streams.splice import Pipe
-from lb.streams.stream import NEVER
+from lb.shm import Passage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lb.http1.response import ResponseHead
+    from lb.proxy.asker import Timeouts
+    from lb.proxy.backend_set import BackendSet
     from lb.proxy.exchange import Request
     from lb.proxy.roster import Roster
     from lb.proxy.tally import Tally
-    from lb.proxy.upload import Upload
     from lb.upstream.backend import LiveBackend
     from lb.upstream.connection import Body, Connection
 
-CONTINUE_S: Final = 1.0
-"""How long a backend may keep a client with `Expect: 100-continue` waiting.
+CONNECT_FAILURES: Final = (ConnectRefusedError, ConnectTimeoutError)
+"""Errors that say nothing of a request, but something of the backend."""
 
-Many servers never answer 100; after this the body is asked for anyway, as curl does.
-"""
-
-
-def _framed(piece: bytes | Pipe, upload: Upload) -> bytes | Pipe:
-    """A piece of an upload as it is sent; the empty one behind the others ends it."""
-    if upload.length != CHUNKED or isinstance(piece, Pipe):
-        return piece
-    return chunk(piece) if piece else last_chunk(upload.trailers)
+RECENT: Final = 0.125
+"""The share of the newest time in a backend's running mean: about the last 8 count."""
 
 
-_CONTINUE_HEAD: Final = ResponseHead(100, b"Continue", 1, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Relative seconds; see the settings of the same names."""
-
-    connect_s: float
-    response_s: float
-    idle_s: float
+def _time_head(request: Request, backend: LiveBackend, took_s: float) -> None:
+    """Note how long a response head took."""
+    request.to_head_s = took_s
+    before = backend.head_time_s
+    backend.head_time_s = before + (took_s - before) * RECENT if before else took_s
 
 
 class Engine:
     """Exchanges requests for responses; one per process."""
 
     def __init__(
-        self, roster: Roster, tally: Tally, timeouts: Timeouts, *, attempts: int
+        self,
+        roster: Roster,
+        tally: Tally,
+        timeouts: Timeouts,
+        *,
+        find_set: Callable[[Request], BackendSet],
     ) -> None:
         self._roster = roster
         self._tally = tally
         self._timeouts = timeouts
-        self._attempts = attempts
+        self._asker = Asker(timeouts)
+        self._find_set = find_set
 
     def exchange(self, request: Request) -> Response:
         """The response to `request`; whoever gets it must `finish` or `close` it.
 
         Raises:
-            UnavailableError: no backend may be used (503).
+            UnavailableError: no backend may be used, or has room in time (503).
             FinalRecipientError: it is answered here.
             AttemptError: the last attempt's failure (502 or 504).
             RequestError, ClientGoneError: from the request's own body.
         """
         if request.head.max_forwards == 0:
             raise FinalRecipientError
+        backend = request.backend or self._take(request)
         tried: list[LiveBackend] = []
-        backend = request.backend or self._roster.first()
         fresh = False
         while True:
             if request.connection is None:
+                self._tally.attempt(backend, is_retry=request.attempts > 0)
                 request.attempts += 1
                 request.backend = backend
             try:
                 return self._attempt(request, backend, fresh=fresh)
             except AttemptError as error:
-                if isinstance(error, (ConnectRefusedError, ConnectTimeoutError)):
-                    self._tally.fail(backend)
+                to_connect = isinstance(error, CONNECT_FAILURES)
+                self._tally.fail(backend, error.label, to_connect=to_connect)
+                request.failed_at(backend.id)
                 again = self._after(error, request)
                 tried.append(backend)
-                following = None
-                if again is not Again.NO:
-                    following = self._roster.another(tried)
-                if again is Again.FRESH:
-                    fresh = True
-                    following = following or backend
+                following = self._another(request, tried, again)
                 if following is None:
                     raise
+                fresh = fresh or again is Again.FRESH
                 backend = following
+
+    def _take(self, request: Request) -> LiveBackend:
+        """The backend for a first attempt, waited for in line if need be.
+
+        Raises:
+            UnavailableError, ClientGoneError: see `WaitingLine.wait`.
+        """
+        self._roster.refresh()
+        chosen = request.backend_set = self._find_set(request)
+        request.policy = chosen.policy_name
+        try:
+            return chosen.take(request)
+        except UnavailableError as error:
+            began = monotonic()
+            try:
+                return chosen.line.wait(request, lambda: self._look(request), error)
+            except BaseException:  # it may have been given room at the last moment
+                self._leave(request)
+                raise
+            finally:
+                request.queued_s = monotonic() - began
+
+    def _look(self, request: Request) -> LiveBackend:
+        """What has room now for the first in line; see `BackendSet.take_with_room`."""
+        self._roster.refresh()
+        chosen = request.backend_set
+        if chosen is None:
+            raise UnavailableError("it belongs to no set")
+        return chosen.take_with_room(request)
+
+    def _another(
+        self, request: Request, tried: list[LiveBackend], again: Again
+    ) -> LiveBackend | None:
+        """The backend for the next attempt, with it counted in flight, or None."""
+        chosen = request.backend_set
+        if again is Again.NO or chosen is None:
+            return None
+        self._roster.refresh()
+        following = chosen.another(request, tried)
+        if following is None and again is Again.FRESH:
+            following = tried[-1]
+            request.entered = self._tally.enter(following)
+        return following
 
     def begin(self, request: Request, now: float) -> Connection | None:
         """Begin the first attempt without waiting, if it takes no more than a send.
@@ -121,15 +154,18 @@ class Engine:
         head = request.head
         if head.max_forwards == 0:
             return None
+        self._roster.refresh()
+        chosen = request.backend_set = self._find_set(request)
+        request.policy = chosen.policy_name
         try:
-            backend = self._roster.first()
+            backend = chosen.take(request)
         except UnavailableError:
             return None
         request.backend = backend
         connection = backend.take_idle(now, is_precious=head.method not in IDEMPOTENT)
         if connection is None:
             return None
-        self._tally.begin(backend)
+        self._tally.attempt(backend, is_retry=False)
         request.attempts = 1
         request.connection = connection
         connection.requests += 1
@@ -151,10 +187,10 @@ class Engine:
             return None
         answer = connection.whole_answer(request.head.method)
         if answer is not None:
+            _time_head(request, connection.backend, now - request.began)
             request.connection = None
-            backend = connection.backend
-            self._tally.end(backend)
-            backend.put(connection, now)
+            self._leave(request)
+            connection.backend.put(connection, now)
         return answer
 
     def drop(self, request: Request) -> None:
@@ -162,10 +198,31 @@ class Engine:
         connection, request.connection = request.connection, None
         if connection is not None:
             connection.close()
-            self._tally.end(connection.backend)
+        self._leave(request)
+
+    def finish(self, request: Request, now: float) -> None:
+        """Count and record a request that is over, at monotonic `now`."""
+        self._tally.finish(request, request.backend, now)
+
+    def refuse(self, client: bytes, status: int, label: str, began: float) -> None:
+        """The same for what never became a request."""
+        passage = Passage(self._tally.nobody)
+        passage.began = began
+        passage.client, passage.status, passage.label = client, status, label
+        self._tally.finish(passage, None, monotonic())
+
+    def _leave(self, request: Request) -> None:
+        """The attempt under way is no longer in flight. Idempotent."""
+        entered, request.entered = request.entered, None
+        if entered is not None:
+            self._tally.leave(entered)
+            chosen = request.backend_set
+            if chosen is not None and chosen.line.is_busy:
+                chosen.line.serve()
 
     def _after(self, error: AttemptError, request: Request) -> Again:
-        if request.attempts >= self._attempts:
+        chosen = request.backend_set
+        if request.attempts >= (chosen.attempts if chosen else 1):
             return Again.NO
         upload = request.upload
         return after(
@@ -182,17 +239,20 @@ class Engine:
         Or the rest of the one that `begin` began: `request.connection` is its.
         """
         connection = request.connection
+        began = request.began
         try:
             if connection is None:
-                self._tally.begin(backend)
+                began = monotonic()
                 connection = self._connect(request, backend, fresh=fresh)
                 if request.is_abandoned:
                     raise ClientGoneError("the client left before it was connected")
-                head = self._ask(request, connection)
+                head = self._asker.ask(request, connection)
             else:
                 if request.unsent:
                     connection.send(request.unsent)
-                head = self._final_head(request, connection)
+                head = self._asker.final_head(request, connection)
+            now = monotonic()
+            _time_head(request, backend, now - began)
             if head.status == 101:
                 body = self._take_tunnel(request, connection, head)
             else:
@@ -201,27 +261,29 @@ class Engine:
             request.connection = None
             if connection is not None:
                 connection.close()
-            self._tally.end(backend)
+            self._leave(request)
             raise
-        connection.stream.deadline = monotonic() + self._timeouts.idle_s
+        connection.stream.deadline = now + self._timeouts.idle_s
         return Response(request, head, body, connection, release=self._release)
 
     def _connect(
         self, request: Request, backend: LiveBackend, *, fresh: bool
     ) -> Connection:
         connection: Connection | None = None
+        now = monotonic()
         if not fresh:
             connection = backend.take_idle(
-                monotonic(), is_precious=request.head.method not in IDEMPOTENT
+                now, is_precious=request.head.method not in IDEMPOTENT
             )
         if connection is None:
             connection = backend.connect(self._timeouts.connect_s)
+            request.connect_s = monotonic() - now
         connection.requests += 1
         request.connection = connection
         return connection
 
-    def _release(self, connection: Connection) -> None:
-        self._tally.end(connection.backend)
+    def _release(self, request: Request, connection: Connection) -> None:
+        self._leave(request)
         connection.backend.put(connection, monotonic())
 
     def _take_tunnel(
@@ -232,97 +294,3 @@ class Engine:
         if not head.upgrade:
             raise ResponseError("it does not say to which protocol it switched")
         return connection.take_tunnel(head)
-
-    def _ask(self, request: Request, connection: Connection) -> ResponseHead:
-        """Send the request and wait for its final response head."""
-        connection.stream.deadline = monotonic() + self._timeouts.response_s
-        connection.send(request.wire)
-        if request.upload is not None:
-            head = self._upload(request, request.upload, connection)
-            if head is not None:
-                request.upload_cut = True
-                connection.is_reusable = False
-                return head
-            connection.stream.deadline = monotonic() + self._timeouts.response_s
-        return self._final_head(request, connection)
-
-    def _final_head(self, request: Request, connection: Connection) -> ResponseHead:
-        """The next head that is not an interim one, which are passed on."""
-        while True:
-            head = connection.read_head(request.head.method)
-            if head.status >= 200 or head.status == 101:
-                return head
-            self._interim(request, head)
-
-    def _interim(self, request: Request, head: ResponseHead) -> None:
-        if head.status == 101:  # amid an upload, which goes with no Upgrade
-            raise ResponseError("it switched protocols without being asked")
-        if request.on_interim is not None:
-            request.on_interim(head)
-
-    def _upload(
-        self, request: Request, upload: Upload, connection: Connection
-    ) -> ResponseHead | None:
-        """Send the body as it comes; a final head that arrives first cuts it short."""
-        if request.head.expects_continue:
-            head = self._await_continue(request, connection)
-            if head is not None:
-                return head
-        upload.rewind()
-        connection.on_early_answer = upload.wake
-        try:
-            return self._pump(request, upload, connection)
-        except TerminatedError:
-            # It stopped reading; what it said before that is the better answer.
-            connection.stream.deadline = monotonic() + CONTINUE_S
-            return self._final_head(request, connection)
-        finally:
-            connection.on_early_answer = None
-
-    def _pump(
-        self, request: Request, upload: Upload, connection: Connection
-    ) -> ResponseHead | None:
-        stream = connection.stream
-        unsent: bytes | memoryview | Pipe = b""
-        is_over = False
-        while True:
-            if not connection.is_quiet():
-                stream.deadline = monotonic() + self._timeouts.idle_s
-                head = connection.read_head(request.head.method)
-                if head.status >= 200:
-                    return head
-                self._interim(request, head)
-                continue
-            try:
-                if not unsent:
-                    if is_over:
-                        return None
-                    # The client has its own deadline; ours would wake its read.
-                    stream.deadline = NEVER
-                    piece = upload.take()
-                    is_over = not piece
-                    unsent = _framed(piece, upload)
-                stream.deadline = monotonic() + self._timeouts.idle_s
-                connection.send(unsent)
-                unsent = b""
-            except EarlyAnswerError as early:
-                unsent = early.unsent
-
-    def _await_continue(
-        self, request: Request, connection: Connection
-    ) -> ResponseHead | None:
-        """Let the backend decide about `Expect: 100-continue` (RFC 9110 10.1.1)."""
-        stream = connection.stream
-        deadline, stream.deadline = stream.deadline, monotonic() + CONTINUE_S
-        status = 0
-        while status != 100:
-            try:
-                head = connection.read_head(request.head.method)
-            except ResponseTimeoutError:
-                head = _CONTINUE_HEAD
-            status = head.status
-            if status >= 200:
-                break
-            self._interim(request, head)
-        stream.deadline = deadline
-        return head if status >= 200 else None

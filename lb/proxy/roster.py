@@ -18,33 +18,31 @@ from itertools import compress
 from operator import ne
 from typing import TYPE_CHECKING
 
-from lb.balance.ask import NO_ASK
-from lb.errors import UnavailableError
 from lb.model import Verdict, Wish
 from lb.shm import verdict_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping
 
-    from lb.balance.policy import Policy
     from lb.model import Backend
+    from lb.proxy.backend_set import BackendSet
     from lb.shm import SharedFile, Slot, TableRow
     from lb.upstream.backend import LiveBackend
 
 
 class Roster:
-    """Chooses backends for the requests of one process."""
+    """The backends of one process, sorted into its sets."""
 
     def __init__(
         self,
         file: SharedFile,
         slot: Slot,
-        policy: Policy[LiveBackend],
+        sets: Mapping[str, BackendSet],
         make: Callable[[Backend], LiveBackend],
     ) -> None:
         self._file = file
         self._slot = slot
-        self._policy = policy
+        self._sets = sets
         self._make = make
         self._cells = file.cells
         self._cell_a, self._cell_b = file.generation_cells
@@ -53,47 +51,23 @@ class Roster:
         self._lock = threading.Lock()
         self._by_id: dict[int, LiveBackend] = {}
         self._by_row: list[LiveBackend | None] = []
-        self._ready_ids: set[int] = set()
+        self._wishes: dict[int, Wish] = {}
         self._verdicts: list[int] = []
-        self._candidates: list[LiveBackend] = []
-        self._weights: list[int] = []
 
     @property
     def backends(self) -> Collection[LiveBackend]:
         """Every backend of the table, usable or not, as last read."""
         return self._by_id.values()
 
-    def first(self) -> LiveBackend:
-        """The backend for a first attempt. O(1): 0.5 us, two cells and the policy.
+    def refresh(self) -> None:
+        """Follow the table, as before each choice. 0.15 us where nothing changed.
 
-        Raises:
-            UnavailableError: none may be used now.
+        Idle connections to a backend that is down or drains are closed, and the slot
+        tells which generation was seen.
         """
         cells = self._cells
         if cells[self._cell_a] + cells[self._cell_b] != self._seen:
             self._rebuild()
-        if not self._candidates:
-            raise UnavailableError("no backend is up and ready")
-        return self._policy.choose(NO_ASK)
-
-    def refresh(self) -> None:
-        """Follow the table also while no request asks for a backend.
-
-        Idle connections to one that is down or drains are closed, and the slot tells
-        which generation was seen.
-        """
-        if self._file.generation() != self._seen:
-            self._rebuild()
-
-    def another(self, tried: Sequence[LiveBackend]) -> LiveBackend | None:
-        """The backend for a retry, none of `tried`; None if none is left. O(n).
-
-        Which one is the policy's second choice.
-        """
-        self.refresh()
-        if not self._candidates:
-            return None
-        return self._policy.choose_without(NO_ASK, tried)
 
     def _rebuild(self) -> None:
         with self._lock:
@@ -105,7 +79,7 @@ class Roster:
                 self._read_table()
                 self._table_seen = table
             if self._read_verdicts() or is_new:
-                self._tell_policy()
+                self._tell_sets()
             for live in self._by_id.values():
                 # Each time: a thread may have given one back at the very moment.
                 if not live.is_usable:
@@ -118,10 +92,12 @@ class Roster:
         rows = self._file.rows()
         by_id = {row.id: self._refreshed(row) for row in rows}
         for gone in self._by_id.keys() - by_id.keys():
-            self._by_id[gone].is_usable = False
-            self._by_id[gone].close_idle()
+            left = self._by_id[gone]
+            left.is_usable, left.why_not = False, "removed"
+            left.cells = self._slot.no_backend  # its own may soon be another's
+            left.close_idle()
         self._by_id = by_id
-        self._ready_ids = {row.id for row in rows if row.wish is Wish.READY}
+        self._wishes = {row.id: row.wish for row in rows}
         self._by_row = [None] * self._file.geometry.rows
         for live in by_id.values():
             self._by_row[live.row] = live
@@ -135,31 +111,31 @@ class Roster:
         for live, cell in compress(rows, map(ne, before, self._verdicts)):
             if live is None:
                 continue
-            is_ready = live.id in self._ready_ids
-            is_usable = is_ready and verdict_in(cell, live.id) is not Verdict.DOWN
+            why_not = ""
+            if (wish := self._wishes[live.id]) is not Wish.READY:
+                why_not = wish.name.lower()
+            elif verdict_in(cell, live.id) is Verdict.DOWN:
+                why_not = "down"
+            is_usable = not why_not
             changed = changed or is_usable != live.is_usable
-            live.is_usable = is_usable
+            live.is_usable, live.why_not = is_usable, why_not
         return changed
 
-    def _tell_policy(self) -> None:
-        candidates = [b for b in self._by_id.values() if b.is_usable]
-        weights = [b.weight for b in candidates]
-        changed = candidates != self._candidates or weights != self._weights
-        # A thread that has just seen candidates may be about to ask the policy,
-        # which cannot choose among none: then it keeps those it had.
-        if candidates and changed:
-            self._policy.update(candidates)
-        self._weights = weights
-        self._candidates = candidates
+    def _tell_sets(self) -> None:
+        members: dict[str, list[LiveBackend]] = {name: [] for name in self._sets}
+        for live in self._by_id.values():
+            # A set that the settings do not have (any more) gets no requests.
+            members.setdefault(live.group, []).append(live)
+        for name, backend_set in self._sets.items():
+            backend_set.update(members[name])
 
     def _refreshed(self, row: TableRow) -> LiveBackend:
         """This process's object for a row of the table, brought up to date."""
         live = self._by_id.get(row.id) or self._make(row.backend)
         live.id, live.row = row.id, row.row
-        live.weight = row.backend.weight
-        live.in_flight_cell = self._slot.in_flight_cell(row.row)
-        live.requests_cell = self._slot.requests_cell(row.row)
-        live.failures_cell = self._slot.failures_cell(row.row)
+        live.group = row.backend.group
+        live.configure(row.backend)
+        live.cells = self._slot.row(row.row, row.id)
         return live
 
     def close(self) -> None:

@@ -132,8 +132,8 @@ class Session(Conversation):
         ):
             return False
         self._rest = data[head.size :] if len(data) > head.size else b""
-        now = self._begun = monotonic()
-        request = self._request = self._receive(head)
+        now = monotonic()
+        request = self._request = self._receive(head, now)
         self._stream.deadline = NEVER
         connection = lane.engine.begin(request, now)
         if connection is None:
@@ -175,7 +175,10 @@ class Session(Conversation):
             lane.run(lambda: self._send_rest(rest, request, head, keep_alive))
             return
         if lane.log is not None:
-            self._record(request, head.status, len(body), self._begun)
+            self._record(request, head.status, len(body))
+        else:
+            request.status, request.bytes_out = head.status, len(body)
+            lane.engine.finish(request, now)
         if not keep_alive:
             if self._stream.is_quiet():
                 self._close()
@@ -209,9 +212,9 @@ class Session(Conversation):
             try:
                 self._send(rest)
             except (StreamClosedError, StreamTimeoutError):
-                self._record(request, head.status, head.length, self._begun, LEFT)
+                self._record(request, head.status, head.length, LEFT)
                 raise
-            self._record(request, head.status, head.length, self._begun)
+            self._record(request, head.status, head.length)
             return keep_alive
 
         self._hold(finish)

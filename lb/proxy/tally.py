@@ -1,4 +1,4 @@
-"""Counts into a process's own cells: in flight, requests, failures per backend.
+"""Counts into a process's own cells: in flight, attempts, failures, finished requests.
 
 A cell has one writing thread (Python has no atomic add on mapped memory). The fast
 lane is one thread and counts plainly; the portable lane may be many, so it takes a
@@ -8,63 +8,108 @@ lock around each store.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+from lb.shm.labels import NUMBERS, OTHER
+from lb.shm.layout import Counter
 
 if TYPE_CHECKING:
+    from lb.shm import Passage, RowCells, Slot
     from lb.upstream.backend import LiveBackend
+
+RETRIES: Final = int(Counter.RETRIES)
+FAILURES: Final = int(Counter.FAILURES)
 
 
 class Tally(Protocol):
-    """Counts attempts of one process."""
+    """Counts what one process does."""
 
-    def begin(self, backend: LiveBackend) -> None:
-        """An attempt begins: one more request, one more in flight."""
+    nobody: RowCells
+    """Where requests are counted that have no backend."""
 
-    def end(self, backend: LiveBackend) -> None:
-        """It is over, however it went."""
+    def enter(self, backend: LiveBackend) -> RowCells:
+        """One more in flight; the cells that `leave` must be given."""
 
-    def fail(self, backend: LiveBackend) -> None:
-        """It could not connect: the checker will probe that backend now."""
+    def leave(self, cells: RowCells) -> None:
+        """One less, however it went."""
+
+    def attempt(self, backend: LiveBackend, *, is_retry: bool) -> None:
+        """An attempt begins."""
+
+    def fail(self, backend: LiveBackend, label: str, *, to_connect: bool) -> None:
+        """It failed; where it could not connect, the checker will probe now."""
+
+    def finish(self, passage: Passage, backend: LiveBackend | None, now: float) -> None:
+        """A request is over, at monotonic `now`; `backend` is its last one."""
 
 
 class PlainTally:
     """Counts without a lock: for a process that serves in one thread."""
 
-    def __init__(self, cells: memoryview) -> None:
-        self._cells = cells
+    def __init__(self, slot: Slot) -> None:
+        self._cells = slot.cells
+        self.recorder = slot.recorder()
+        self.nobody = slot.no_backend
+        self._record = self.recorder.finish
 
-    def begin(self, backend: LiveBackend) -> None:
-        """See `Tally.begin`."""
-        self._cells[backend.in_flight_cell] += 1
-        self._cells[backend.requests_cell] += 1
+    def enter(self, backend: LiveBackend) -> RowCells:
+        """See `Tally.enter`."""
+        cells = backend.cells
+        self._cells[cells.in_flight] += 1
+        return cells
 
-    def end(self, backend: LiveBackend) -> None:
-        """See `Tally.end`."""
-        self._cells[backend.in_flight_cell] -= 1
+    def leave(self, cells: RowCells) -> None:
+        """See `Tally.leave`."""
+        self._cells[cells.in_flight] -= 1
 
-    def fail(self, backend: LiveBackend) -> None:
+    def attempt(self, backend: LiveBackend, *, is_retry: bool) -> None:
+        """See `Tally.attempt`."""
+        block = backend.cells.block
+        self._cells[block] += 1
+        if is_retry:
+            self._cells[block + RETRIES] += 1
+
+    def fail(self, backend: LiveBackend, label: str, *, to_connect: bool) -> None:
         """See `Tally.fail`."""
-        self._cells[backend.failures_cell] += 1
+        cells = backend.cells
+        self._cells[cells.block + FAILURES + NUMBERS.get(label, OTHER)] += 1
+        if to_connect:
+            self._cells[cells.connect_failures] += 1
+
+    def finish(self, passage: Passage, backend: LiveBackend | None, now: float) -> None:
+        """See `Tally.finish`."""
+        passage.cells = backend.cells if backend is not None else self.nobody
+        self._record(passage, now)
 
 
 class LockedTally(PlainTally):
     """Counts under a lock: for a process that serves in many threads."""
 
-    def __init__(self, cells: memoryview) -> None:
-        super().__init__(cells)
+    def __init__(self, slot: Slot) -> None:
+        super().__init__(slot)
         self._lock = threading.Lock()
 
-    def begin(self, backend: LiveBackend) -> None:
-        """See `Tally.begin`."""
+    def enter(self, backend: LiveBackend) -> RowCells:
+        """See `Tally.enter`."""
         with self._lock:
-            super().begin(backend)
+            return super().enter(backend)
 
-    def end(self, backend: LiveBackend) -> None:
-        """See `Tally.end`."""
+    def leave(self, cells: RowCells) -> None:
+        """See `Tally.leave`."""
         with self._lock:
-            super().end(backend)
+            super().leave(cells)
 
-    def fail(self, backend: LiveBackend) -> None:
+    def attempt(self, backend: LiveBackend, *, is_retry: bool) -> None:
+        """See `Tally.attempt`."""
+        with self._lock:
+            super().attempt(backend, is_retry=is_retry)
+
+    def fail(self, backend: LiveBackend, label: str, *, to_connect: bool) -> None:
         """See `Tally.fail`."""
         with self._lock:
-            super().fail(backend)
+            super().fail(backend, label, to_connect=to_connect)
+
+    def finish(self, passage: Passage, backend: LiveBackend | None, now: float) -> None:
+        """See `Tally.finish`."""
+        with self._lock:
+            super().finish(passage, backend, now)

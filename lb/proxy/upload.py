@@ -84,6 +84,11 @@ class Upload:
         return self._kept is None
 
     @property
+    def taken_bytes(self) -> int:
+        """How much of it was read from the client."""
+        return self._taken
+
+    @property
     def is_done(self) -> bool:
         """Whether the client's side of it was read to the end."""
         return self._source.is_done
@@ -127,11 +132,10 @@ class Upload:
         if self._kept is not None:
             return self.read()
         piece = self._source.take()
-        if isinstance(piece, bytes):  # a pipe's are of a known length, checked before
-            self._count(piece)
+        self._count(piece)
         return piece
 
-    def _count(self, piece: bytes) -> None:
+    def _count(self, piece: bytes | Pipe) -> None:
         self._taken += len(piece)
         check_size(self._taken, self._limit)
 

@@ -75,8 +75,11 @@ ROW, one per backend.
        3     1 builder  ADDRESS_BYTES
        4     1 builder  WISH         a `Wish`
        5     1 builder  FREED        TABLE_GENERATION when its last backend left
+       6     1 builder  MAX_IN_FLIGHT  over all processes; 0: no limit
+       7     1 builder  BACKUP       0 or 1
        8    16 builder  NAME
       24    34 builder  ADDRESS      as `Address` prints it
+      58     1 builder  GROUP        turn * 256 + bytes of the set's name
       64     1 leader   SEQUENCE     odd: cells 66-223 are being written
       65     1 leader   VERDICT      row id * 4 + `Verdict`
       66     1 leader   RECORD_ID    the row id that cells 67-223 speak of
@@ -85,10 +88,15 @@ ROW, one per backend.
       69    32 leader   REASON
      101     1 leader   PROBES       how many were recorded, ever
      102   120 leader   RING         the last 10 probes, 12 cells each
+     224     8 builder  GROUP_EVEN   the set's name after an even turn
+     232     8 builder  GROUP_ODD    and after an odd one
     The identity of a backend is its name and address.  It is written while ID
     is 0, and ID is stored last; a reader loads ID, the text, and ID again, and
     has a whole row if both are the same number.  So a builder that dies in the
-    middle leaves an empty row, not a wrong one.  Of the empty rows, a new
+    middle leaves an empty row, not a wrong one.  WEIGHT, MAX_IN_FLIGHT, BACKUP and
+    GROUP may change while the backend stays.  A set's name is more than a cell: it
+    is written where GROUP does not point, and GROUP stored last; a reader loads
+    GROUP, the text, and GROUP again.  No bytes: `default`.  Of the empty rows, a new
     backend gets the one that is empty for longest (never used counts as
     that), so that no request of the one before it is still under way there.
     VERDICT names the row id it is about, in the same cell.  A verdict that a
@@ -203,6 +211,7 @@ REQUESTS_KEPT: Final = 1024
 RING_SIZE: Final = 10
 PROBE_CELLS: Final = 12
 NAME_CELLS: Final = 16
+GROUP_CELLS: Final = 8
 ADDRESS_CELLS: Final = 34
 REASON_CELLS: Final = 32
 DETAIL_CELLS: Final = 8
@@ -262,8 +271,11 @@ class Row(IntEnum):
     ADDRESS_BYTES = 3
     WISH = 4
     FREED = 5
+    MAX_IN_FLIGHT = 6
+    BACKUP = 7
     NAME = 8
     ADDRESS = 24
+    GROUP = 58
     SEQUENCE = 64
     VERDICT = 65
     RECORD_ID = 66
@@ -272,6 +284,8 @@ class Row(IntEnum):
     REASON = 69
     PROBES = 101
     RING = 102
+    GROUP_EVEN = 224
+    GROUP_ODD = 232
 
 
 class Probe(IntEnum):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lb.errors import StateFileError
 from lb.model import Address, Backend, Wish
 from lb.shm.cells import read_text, write_text
-from lb.shm.layout import ADDRESS_CELLS, NAME_CELLS, Cells, Head, Row
+from lb.shm.layout import ADDRESS_CELLS, GROUP_CELLS, NAME_CELLS, Cells, Head, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from lb.shm.geometry import Geometry
 
 MAX_WEIGHT = (1 << 32) - 1
+DEFAULT_GROUP = "default"
+GROUP_TRIES = 8
+"""A name is read in 1 us; so often in a row nobody moves a backend meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,34 @@ def read_row(cells: Cells, geometry: Geometry, row: int) -> TableRow | None:
         cells, at + Row.ADDRESS, ADDRESS_CELLS, cells[at + Row.ADDRESS_BYTES]
     )
     weight = cells[at + Row.WEIGHT]
+    group = _read_group(cells, at)
+    limit, backup = cells[at + Row.MAX_IN_FLIGHT], cells[at + Row.BACKUP]
     wish = cells[at + Row.WISH]
     if cells[at + Row.ID] != row_id:
         return None
-    backend = Backend(name=name, address=_address(address, row), weight=weight)
+    where = _address(address, row)
+    backend = Backend(name, where, weight, group, limit, bool(backup))
     return TableRow(row=row, id=row_id, backend=backend, wish=_wish(wish))
+
+
+def _read_group(cells: Cells, at: int) -> str:
+    text = ""
+    for _ in range(GROUP_TRIES):
+        cell = cells[at + Row.GROUP]
+        turn, length = divmod(cell, 256)
+        where = Row.GROUP_ODD if turn % 2 else Row.GROUP_EVEN
+        text = read_text(cells, at + where, GROUP_CELLS, length)
+        if cells[at + Row.GROUP] == cell:
+            break
+    return text or DEFAULT_GROUP
+
+
+def _write_group(cells: Cells, at: int, group: str) -> None:
+    """Store a set's name so that no reader sees half of it."""
+    turn = cells[at + Row.GROUP] // 256 + 1
+    where = Row.GROUP_ODD if turn % 2 else Row.GROUP_EVEN
+    length = write_text(cells, at + where, GROUP_CELLS, group)
+    cells[at + Row.GROUP] = turn * 256 + length
 
 
 def _address(text: str, row: int) -> Address:
@@ -84,17 +110,15 @@ def check_backends(backends: Sequence[Backend]) -> None:
     """Nothing, if rows can hold all of these.
 
     Raises:
-        StateFileError: for a name, address or weight without room, and for two
-            backends of the same name and address.
+        StateFileError: for what has no room, and for two backends of the same name
+            and address.
     """
     for backend in backends:
         _check(backend.name, NAME_CELLS, "name")
         _check(str(backend.address), ADDRESS_CELLS, "address")
-        if not 0 <= backend.weight <= MAX_WEIGHT:
-            raise StateFileError(
-                f"backend {backend.name}: weight {backend.weight} must be from 0"
-                f" to {MAX_WEIGHT}"
-            )
+        _check(backend.group, GROUP_CELLS, "set")
+        _check_number(backend, backend.weight, "weight")
+        _check_number(backend, backend.max_in_flight, "max_in_flight")
     if len({identity(backend) for backend in backends}) != len(backends):
         raise StateFileError("two backends have the same name and address")
 
@@ -108,8 +132,15 @@ def _check(text: str, room_cells: int, what: str) -> None:
         )
 
 
+def _check_number(backend: Backend, number: int, what: str) -> None:
+    if not 0 <= number <= MAX_WEIGHT:
+        raise StateFileError(
+            f"backend {backend.name}: {what} {number} must be from 0 to {MAX_WEIGHT}"
+        )
+
+
 def identity(backend: Backend) -> tuple[str, Address]:
-    """What makes two backends the same one; the weight may change."""
+    """What makes two backends the same one; all else may change."""
     return backend.name, backend.address
 
 
@@ -148,7 +179,7 @@ def write_rows(cells: Cells, geometry: Geometry, backends: Sequence[Backend]) ->
             cells[at + Row.FREED] = cells[Head.TABLE_GENERATION] + 1
             cells[at + Row.ID] = 0
         else:
-            cells[at + Row.WEIGHT] = stays.weight
+            _write_changeable(cells, at, stays)
     free = _free_rows(cells, geometry)
     for row_index, backend in zip(free, wanted.values(), strict=False):
         _move_in(cells, geometry, row_index, backend)
@@ -170,10 +201,19 @@ def _move_in(cells: Cells, geometry: Geometry, row: int, backend: Backend) -> No
     cells[at + Row.ADDRESS_BYTES] = write_text(
         cells, at + Row.ADDRESS, ADDRESS_CELLS, str(backend.address)
     )
-    cells[at + Row.WEIGHT] = backend.weight
+    _write_changeable(cells, at, backend)
     cells[at + Row.WISH] = Wish.READY
     cells[Head.LAST_ID] += 1
     cells[at + Row.ID] = cells[Head.LAST_ID]
+
+
+def _write_changeable(cells: Cells, at: int, backend: Backend) -> None:
+    """Store what may change while the backend stays the same one."""
+    cells[at + Row.WEIGHT] = backend.weight
+    cells[at + Row.MAX_IN_FLIGHT] = backend.max_in_flight
+    cells[at + Row.BACKUP] = int(backend.backup)
+    if _read_group(cells, at) != backend.group:
+        _write_group(cells, at, backend.group)
 
 
 def write_wish(cells: Cells, geometry: Geometry, row: TableRow, wish: Wish) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from lb.shm import RowCells
 from lb.streams.stream import NEVER
 from lb.upstream.connection import Connection
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from lb.http1.response import ResponseParser
     from lb.model import Backend
     from lb.streams.stream import Transport
+
+
+NO_CELLS: Final = RowCells(0, -1, -1, -1)
+"""Of a backend that the roster has not placed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,8 @@ class PoolLimits:
 class LiveBackend:
     """One backend as this process uses it.
 
-    `row` is its place in the shared table, `id` its identity there.
+    `row` is its place in the shared table, `id` its identity there, `cells` where
+    this process counts for it.
     """
 
     __slots__ = (
@@ -44,14 +50,17 @@ class LiveBackend:
         "_parser",
         "_transport",
         "address",
-        "failures_cell",
+        "cells",
+        "group",
+        "head_time_s",
         "id",
-        "in_flight_cell",
+        "is_backup",
         "is_usable",
+        "max_in_flight",
         "name",
-        "requests_cell",
         "row",
         "weight",
+        "why_not",
     )
 
     def __init__(
@@ -63,15 +72,26 @@ class LiveBackend:
     ) -> None:
         self.name = backend.name
         self.address = backend.address
-        self.weight = backend.weight
+        self.group = backend.group
         self.row = self.id = -1
-        self.in_flight_cell = self.requests_cell = self.failures_cell = -1
+        self.cells = NO_CELLS
+        self.head_time_s = 0.0
+        """Seconds to a response head, lately (EWMA); 0.0 while unknown."""
         self.is_usable = True
+        self.why_not = ""
+        """Why it is not usable: the verdict or the operator's wish."""
+        self.configure(backend)
         self._transport = transport
         self._parser = parser
         self._limits = limits
         # append, pop and remove of a deque are atomic: threads may share it.
         self._idle: deque[Connection] = deque()
+
+    def configure(self, backend: Backend) -> None:
+        """Take what may change of a backend that stays the same."""
+        self.weight = backend.weight
+        self.max_in_flight = backend.max_in_flight
+        self.is_backup = backend.backup
 
     def __repr__(self) -> str:
         return f"<LiveBackend {self.name} idle={len(self._idle)}>"

@@ -39,7 +39,7 @@ def test_request_is_http_1_1_with_one_host_and_ours_to_close(
     head = RequestParser(limit_bytes=4096, trusts_peer=trusts).parse(data)
     assert head is not None
     event = as_server(
-        Peer("10.0.0.1", via=b"lb", ids=request_ids(b"id-")).request_head(head)
+        Peer("10.0.0.1", via=b"lb", ids=request_ids(b"id-")).request_head(head)[0]
     )
     fields = event.headers.raw_items()
     names = [name.lower() for name, _ in fields]
@@ -56,7 +56,7 @@ def test_request_is_http_1_1_with_one_host_and_ours_to_close(
 def sent_for(data: bytes, peer: Peer, **rules: object) -> dict[bytes, bytes]:
     head = RequestParser(limit_bytes=4096, **rules).parse(data)  # type: ignore[arg-type]
     assert head is not None
-    return dict(as_server(peer.request_head(head)).headers)
+    return dict(as_server(peer.request_head(head)[0]).headers)
 
 
 def test_a_backend_is_told_who_asked_how_for_what_and_through_whom() -> None:

@@ -31,7 +31,7 @@ def test_each_request_with_a_known_head_is_a_request_of_its_own() -> None:
     for _ in range(5):
         head = parser.parse(REQUEST)
         assert head is not None
-        wires.append(peer.request_head(head))
+        wires.append(peer.request_head(head)[0])
     for number, wire in enumerate(wires, 1):
         assert wire.endswith(b"\r\nX-Request-Id: id-%010x\r\n\r\n" % number)
         assert wire[:-20] == wires[0][:-20]
@@ -45,7 +45,9 @@ def test_a_known_head_names_the_client_that_sends_it_now() -> None:
         for peer in peers:
             head = parser.parse(REQUEST)
             assert head is not None
-            assert b"\r\nX-Forwarded-For: %b\r\n" % peer.ip in peer.request_head(head)
+            assert (
+                b"\r\nX-Forwarded-For: %b\r\n" % peer.ip in peer.request_head(head)[0]
+            )
 
 
 def test_an_incomplete_head_is_not_taken_for_a_known_one() -> None:

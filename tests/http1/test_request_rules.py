@@ -52,7 +52,7 @@ CLAIMS = (
 
 def sent_upstream(lines: bytes, **rules: object) -> bytes:
     head = parsed(b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n" % lines, **rules)
-    return Peer("10.0.0.1", via=b"lb", ids=request_ids(b"id-")).request_head(head)
+    return Peer("10.0.0.1", via=b"lb", ids=request_ids(b"id-")).request_head(head)[0]
 
 
 def test_claims_of_clients_are_replaced_by_what_is_so() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lb.balance.ask import NO_ASK
 from lb.balance.round_robin import RoundRobin
 from lb.errors import (
     AttemptError,
@@ -22,10 +23,14 @@ from lb.errors import (
 from lb.http1.request import RequestParser
 from lb.http1.response import ResponseParser
 from lb.model import Address, Backend, Wish
-from lb.proxy.engine import Engine, Timeouts
+from lb.proxy.asker import Timeouts
+from lb.proxy.backend_set import BackendSet
+from lb.proxy.engine import Engine
 from lb.proxy.exchange import Request, Response
+from lb.proxy.loads import LiveLoads
 from lb.proxy.roster import Roster
 from lb.proxy.tally import PlainTally
+from lb.proxy.waiting import QueueLimits
 from lb.shm import SharedFile, publish
 from lb.upstream.backend import LiveBackend, PoolLimits
 
@@ -115,7 +120,14 @@ class Scripts:
 class Scene:
     """Two backends, 1 and 2, of which 1 is chosen first."""
 
-    def __init__(self, path: Path, attempts: int = 3) -> None:
+    def __init__(
+        self,
+        path: Path,
+        attempts: int = 3,
+        *,
+        queue: QueueLimits | None = None,
+        max_in_flight: int = 0,
+    ) -> None:
         addresses = [Address("127.0.0.1", port) for port in (1, 2)]
         publish(path, [Backend(f"b{a.port}", a) for a in addresses])
         self.file = SharedFile.open(path)
@@ -123,20 +135,36 @@ class Scene:
         self.transport = Scripts()
         parser = ResponseParser(limit_bytes=4096)
         limits = PoolLimits(idle=5, idle_s=60, age_s=600)
+        self.tally = PlainTally(self.slot)
+        self.set = BackendSet(
+            "default",
+            RoundRobin(0),
+            policy_name="round_robin",
+            attempts=attempts,
+            queue=queue or QueueLimits(),
+            tally=self.tally,
+            loads=LiveLoads(self.file.in_flight_reader()),
+        )
         self.roster = Roster(
             self.file,
             self.slot,
-            RoundRobin(0),
+            {"default": self.set},
             lambda b: LiveBackend(b, self.transport, parser, limits),  # type: ignore[arg-type]
         )
-        tally = PlainTally(self.file.cells)
         timeouts = Timeouts(connect_s=1, response_s=1, idle_s=1)
-        self.engine = Engine(self.roster, tally, timeouts, attempts=attempts)
+        self.engine = Engine(
+            self.roster, self.tally, timeouts, find_set=lambda _: self.set
+        )
+
+    def turn(self) -> LiveBackend:
+        """The backend whose turn it is, which is then over."""
+        self.roster.refresh()
+        return self.set.policy.choose(NO_ASK)
 
     def warm_next(self, *steps: Step) -> Script:
         """The same at the backend whose turn is next: backend 1."""
         script = self.warm(1, *steps)
-        self.roster.first()
+        self.turn()
         return script
 
     def made_by(self, port: int) -> list[tuple[int, Script]]:
@@ -161,7 +189,7 @@ class Scene:
         script = Script(OK, *steps)
         self.script(port, script)
         while not self.transport.made or self.transport.made[-1][0] != port:
-            backend = self.roster.first()
+            backend = self.turn()
             assert backend is not None
             if backend.address.port == port:
                 connection = backend.connect(1)
@@ -368,12 +396,12 @@ def test_a_begun_attempt_is_answered_and_its_connection_kept(scene: Scene) -> No
     assert script.written == request.wire
     backend = request.backend
     assert backend is not None
-    assert scene.file.cells[backend.in_flight_cell] == 1
+    assert scene.file.cells[backend.cells.in_flight] == 1
     answer = scene.engine.answer(request, monotonic())
     assert answer is not None
     assert (answer[0].status, answer[1]) == (200, b"ok")
     assert request.connection is None
-    assert scene.file.cells[backend.in_flight_cell] == 0
+    assert scene.file.cells[backend.cells.in_flight] == 0
     assert backend.idle_connections == 1
 
 
@@ -429,7 +457,7 @@ def test_a_begun_attempt_that_fails_is_tried_elsewhere(
     assert request.attempts == 2
     assert request.backend is not first
     assert first is not None
-    assert scene.file.cells[first.in_flight_cell] == 0
+    assert scene.file.cells[first.cells.in_flight] == 0
     response.close()
 
 
@@ -441,6 +469,6 @@ def test_a_begun_attempt_can_be_dropped(scene: Scene) -> None:
     assert backend is not None
     scene.engine.drop(request)
     assert script.is_closed
-    assert scene.file.cells[backend.in_flight_cell] == 0
+    assert scene.file.cells[backend.cells.in_flight] == 0
     scene.engine.drop(request)  # twice is no harm
-    assert scene.file.cells[backend.in_flight_cell] == 0
+    assert scene.file.cells[backend.cells.in_flight] == 0

@@ -13,10 +13,15 @@ import pytest
 
 from lb.balance.round_robin import RoundRobin
 from lb.errors import UnavailableError
+from lb.http1.request import RequestParser
 from lb.http1.response import ResponseParser
 from lb.model import Address, Backend, Verdict, Wish
+from lb.proxy.backend_set import BackendSet
+from lb.proxy.exchange import Request
+from lb.proxy.loads import LiveLoads
 from lb.proxy.roster import Roster
 from lb.proxy.tally import LockedTally, PlainTally
+from lb.proxy.waiting import QueueLimits
 from lb.shm import Leadership, SharedFile, VerdictWriter, publish
 from lb.streams.blocking import BlockingTransport
 from lb.upstream.backend import LiveBackend, PoolLimits
@@ -25,7 +30,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from lb.shm import Slot
+
 PATIENCE_S = 5.0
+
+
+def a_request() -> Request:
+    head = RequestParser(limit_bytes=4096).parse(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert head is not None
+    return Request(head, b"")
+
+
+def a_set(file: SharedFile, slot: Slot) -> tuple[PlainTally, BackendSet]:
+    tally = PlainTally(slot)
+    return tally, BackendSet(
+        "default",
+        RoundRobin(0),
+        policy_name="round_robin",
+        attempts=3,
+        queue=QueueLimits(),
+        tally=tally,
+        loads=LiveLoads(file.in_flight_reader()),
+    )
 
 
 class Scene:
@@ -39,10 +65,11 @@ class Scene:
         self.slot = self.file.take_slot()
         parser, transport = ResponseParser(limit_bytes=4096), BlockingTransport()
         limits = PoolLimits(idle=5, idle_s=60, age_s=600)
+        self.tally, self.set = a_set(self.file, self.slot)
         self.roster = Roster(
             self.file,
             self.slot,
-            RoundRobin(0),
+            {"default": self.set},
             lambda backend: LiveBackend(backend, transport, parser, limits),
         )
         # The checker is another process: it has the file open for itself.
@@ -72,13 +99,24 @@ class Scene:
         return Counter(self.choose().name for _ in range(turns))
 
     def choose(self) -> LiveBackend:
-        backend = self.roster.first()
-        assert backend is not None
+        self.roster.refresh()
+        request = a_request()
+        backend = self.set.take(request)
+        assert request.entered is not None
+        self.tally.leave(request.entered)
+        return backend
+
+    def another(self, tried: list[LiveBackend]) -> LiveBackend | None:
+        self.roster.refresh()
+        request = a_request()
+        backend = self.set.another(request, tried)
+        if request.entered is not None:
+            self.tally.leave(request.entered)
         return backend
 
     def idle_connection(self, name: str) -> socket.socket:
         """An idle connection to a backend; its far end."""
-        self.roster.first()
+        self.choose()
         (live,) = (b for b in self.roster.backends if b.name == name)
         live.put(live.connect(PATIENCE_S), monotonic())
         assert live.idle_connections == 1
@@ -155,26 +193,26 @@ def test_without_any_candidate_it_says_so_until_one_returns(scene: Scene) -> Non
         scene.judge(name, Verdict.DOWN)
     for _ in range(2):
         with pytest.raises(UnavailableError) as caught:
-            scene.roster.first()
+            scene.choose()
         assert caught.value.status == 503
     scene.judge("b", Verdict.UP)
     assert scene.chosen(3) == {"b": 3}
 
 
 def test_further_attempts_go_to_others_until_none_is_left(scene: Scene) -> None:
-    tried: list[LiveBackend] = [scene.roster.first()]
+    tried: list[LiveBackend] = [scene.choose()]
     for _ in range(2):
-        backend = scene.roster.another(tried)
+        backend = scene.another(tried)
         assert backend is not None
         assert backend not in tried
         tried.append(backend)
-    assert scene.roster.another(tried) is None
+    assert scene.another(tried) is None
 
 
 def test_further_attempts_find_the_one_left_among_uneven_weights(scene: Scene) -> None:
     publish(scene.path, scene.backends(256, 1, 1), replace=True)
     tried = [scene.choose()]
-    while (backend := scene.roster.another(tried)) is not None:
+    while (backend := scene.another(tried)) is not None:
         tried.append(backend)
     assert sorted(backend.name for backend in tried) == ["a", "b", "c"]
 
@@ -183,7 +221,7 @@ def test_when_all_went_down_meanwhile_a_further_attempt_has_none(scene: Scene) -
     tried = [scene.choose()]
     for name in "abc":
         scene.judge(name, Verdict.DOWN)
-    assert scene.roster.another(tried) is None
+    assert scene.another(tried) is None
 
 
 def test_a_changed_weight_is_followed(scene: Scene) -> None:
@@ -221,12 +259,12 @@ def test_the_generation_it_has_seen_is_told_in_its_slot(scene: Scene) -> None:
 def test_the_table_is_read_only_when_something_changed(scene: Scene) -> None:
     scene.choose()
     before = {b.name: id(b) for b in scene.roster.backends}
-    candidates = scene.roster._candidates
+    candidates = scene.set.candidates
     scene.chosen(10)
-    assert scene.roster._candidates is candidates
+    assert scene.set.candidates is candidates
     scene.judge("a", Verdict.DOWN)
     scene.chosen(1)
-    assert scene.roster._candidates is not candidates
+    assert scene.set.candidates is not candidates
     assert {b.name: id(b) for b in scene.roster.backends} == before
 
 
@@ -235,16 +273,20 @@ def test_attempts_are_counted_in_cells_that_others_can_sum(
     scene: Scene, tally: type[PlainTally]
 ) -> None:
     backend = scene.choose()
-    counts = tally(scene.file.cells)
-    counts.begin(backend)
-    counts.begin(backend)
-    counts.end(backend)
-    counts.fail(backend)
+    counts = tally(scene.slot)
+    first, second = counts.enter(backend), counts.enter(backend)
+    counts.attempt(backend, is_retry=False)
+    counts.attempt(backend, is_retry=True)
+    counts.leave(first)
+    counts.fail(backend, "connection_refused", to_connect=True)
     others = scene.checkers
     assert others.in_flight(backend.row) == 1
     assert others.requests(backend.row) == 2
     assert others.failures(backend.row) == 1
-    counts.end(backend)
+    totals = others.totals()[backend.id]
+    assert (totals.attempts, totals.retries) == (2, 1)
+    counts.leave(second)
+    assert others.in_flight(backend.row) == 0
 
 
 def test_threads_that_choose_while_all_go_down_meet_nothing_worse(
@@ -257,7 +299,7 @@ def test_threads_that_choose_while_all_go_down_meet_nothing_worse(
     def choose() -> None:
         while not over.is_set():
             try:
-                scene.roster.first()
+                scene.choose()
             except UnavailableError:
                 continue
             except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
@@ -292,10 +334,11 @@ def test_following_one_verdict_among_thousands_takes_no_time(tmp_path: Path) -> 
         leadership = Leadership(file, preferred=True)
         assert leadership.try_acquire()
         pen = VerdictWriter(file, leadership)
+        slot = file.take_slot()
         roster = Roster(
             file,
-            file.take_slot(),
-            RoundRobin(0),
+            slot,
+            {"default": a_set(file, slot)[1]},
             lambda backend: LiveBackend(backend, transport, parser, limits),
         )
         roster.refresh()

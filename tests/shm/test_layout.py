@@ -87,6 +87,7 @@ def test_widths_of_the_essay_are_the_codes() -> None:
     row, probe, head, block = map(table, ("ROW", "PROBE", "HEAD", "BLOCK"))
     assert row["NAME"][1] == str(layout.NAME_CELLS)
     assert row["ADDRESS"][1] == str(layout.ADDRESS_CELLS)
+    assert row["GROUP_EVEN"][1] == row["GROUP_ODD"][1] == str(layout.GROUP_CELLS)
     assert row["REASON"][1] == str(layout.REASON_CELLS)
     assert row["RING"][1] == str(layout.RING_SIZE * layout.PROBE_CELLS)
     assert probe["DETAIL"][1] == str(layout.DETAIL_CELLS)

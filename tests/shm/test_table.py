@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import string
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,7 @@ from lb.shm.table import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 GEOMETRY = Geometry(rows=8, slots=2)
 HOSTS = st.text(string.ascii_lowercase + "0123456789.-", min_size=1, max_size=253)
@@ -44,6 +45,11 @@ BACKENDS = st.builds(
     name=NAMES.filter(lambda t: t.isprintable()),
     address=ADDRESSES,
     weight=st.integers(0, MAX_WEIGHT),
+    group=st.one_of(
+        st.just("default"), st.from_regex(r"[a-z0-9_-]{1,64}", fullmatch=True)
+    ),
+    max_in_flight=st.integers(0, MAX_WEIGHT),
+    backup=st.booleans(),
 )
 SETS = st.lists(BACKENDS, max_size=6, unique_by=identity)
 
@@ -64,7 +70,7 @@ def have(cells: memoryview) -> dict[int, Backend]:
 
 @given(SETS)
 def test_backends_are_read_as_they_were_written(backends: list[Backend]) -> None:
-    """Names, addresses of all kinds and weights survive."""
+    """Names, addresses of all kinds, weights, sets and limits survive."""
     cells = memory()
     check_backends(backends)
     write_rows(cells, GEOMETRY, backends)
@@ -100,6 +106,8 @@ def test_over_changes_ids_are_stable_and_never_given_twice(
         ([Backend("x" * 129, Address("h", 1))], "name has 129 bytes"),
         ([Backend("x", Address(path="/" + "y" * 300))], "address has 306 bytes"),
         ([Backend("x", Address("h", 1), weight=-1)], "weight -1"),
+        ([Backend("x", Address("h", 1), group="g" * 65)], "set has 65 bytes"),
+        ([Backend("x", Address("h", 1), max_in_flight=1 << 32)], "max_in_flight 42"),
         ([Backend("x", Address("h", 1))] * 2, "same name and address"),
     ],
 )
@@ -124,6 +132,58 @@ def test_a_new_weight_leaves_row_and_id(cells: memoryview) -> None:
     write_rows(cells, GEOMETRY, [Backend("a", Address("h", 1), weight=1)])
     write_rows(cells, GEOMETRY, [Backend("a", Address("h", 1), weight=7)])
     assert have(cells) == {1: Backend("a", Address("h", 1), weight=7)}
+
+
+@given(st.lists(BACKENDS, min_size=2, max_size=5))
+def test_what_may_change_leaves_row_id_and_wish(history: list[Backend]) -> None:
+    """Weight, set, limit and backup are not part of what a backend is."""
+    cells = memory()
+    for backend in history:
+        now = replace(backend, name="a", address=Address("h", 1))
+        write_rows(cells, GEOMETRY, [now])
+        (row,) = read_rows(cells, GEOMETRY)
+        assert (row.row, row.id, row.backend) == (0, 1, now)
+        if cells[Head.TABLE_GENERATION] > 1:
+            assert row.wish is Wish.DRAIN
+        cells[GEOMETRY.row(0) + Row.WISH] = Wish.DRAIN
+
+
+class Interrupted:
+    """Cells whose set names are rewritten while somebody reads them."""
+
+    def __init__(self, cells: memoryview, then: Callable[[], None]) -> None:
+        self.cells = cells
+        self.then: Callable[[], None] | None = then
+
+    def __getitem__(self, at: Any) -> Any:
+        found = self.cells[at]
+        if isinstance(at, slice) and at.start == GEOMETRY.row(0) + Row.GROUP_ODD:
+            found = memoryview(found.tobytes()).cast("Q")
+            if (then := self.then) is not None:
+                self.then = None
+                then()
+        return found
+
+
+def test_no_reader_sees_half_of_a_sets_name(cells: memoryview) -> None:
+    """Nor one of a set that it was moved to and from meanwhile, under another's."""
+
+    def move(*groups: str) -> None:
+        for group in groups:
+            write_rows(cells, GEOMETRY, [Backend("a", Address("h", 1), group=group)])
+
+    move("first")
+    disturbed: Any = Interrupted(cells, lambda: move("second-of-them", "3rd"))
+    row = read_row(disturbed, GEOMETRY, 0)
+    assert row is not None
+    assert row.backend.group == "3rd"
+
+
+def test_a_row_of_an_older_version_is_in_the_default_set(cells: memoryview) -> None:
+    """There, the cells that tell the set are spare and zero."""
+    write_rows(cells, GEOMETRY, [Backend("a", Address("h", 1), group="x")])
+    cells[GEOMETRY.row(0) + Row.GROUP] = 0
+    assert have(cells) == {1: Backend("a", Address("h", 1))}
 
 
 def test_a_new_tenant_starts_ready(cells: memoryview) -> None:

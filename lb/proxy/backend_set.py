@@ -1,0 +1,157 @@
+"""A set of backends: who of them may take a request now, and whom its policy picks.
+
+Three questions, one on top of the other: may it be used (up, and the operator wants
+it), does its tier count (backups only while no other may be used), and has it room
+(`max_in_flight`, over all workers). Policies answer the last, among those that pass
+the first two.
+
+To have room is decided by counting oneself in first and looking then, so two workers
+that take the last place at once both step back, and neither goes over the limit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lb.errors import FullError, UnavailableError
+from lb.proxy.waiting import WaitingLine
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from lb.balance.ask import Ask
+    from lb.balance.policy import Policy
+    from lb.proxy.exchange import Request
+    from lb.proxy.loads import LiveLoads
+    from lb.proxy.tally import Tally
+    from lb.proxy.waiting import QueueLimits
+    from lb.upstream.backend import LiveBackend
+
+
+class BackendSet:
+    """One set in one process. `attempts` are those of a request in all."""
+
+    def __init__(
+        self,
+        name: str,
+        policy: Policy[LiveBackend],
+        *,
+        policy_name: str,
+        attempts: int,
+        queue: QueueLimits,
+        tally: Tally,
+        loads: LiveLoads,
+    ) -> None:
+        self.name = name
+        self.policy = policy
+        self.policy_name = policy_name.encode()
+        self.attempts = attempts
+        self.line = WaitingLine(queue)
+        self._tally = tally
+        self._loads = loads
+        self.members: list[LiveBackend] = []
+        self.candidates: list[LiveBackend] = []
+        self._weights: list[int] = []
+        self._has_limits = False
+
+    def __repr__(self) -> str:
+        return f"<BackendSet {self.name} {len(self.candidates)} candidates>"
+
+    def update(self, members: list[LiveBackend]) -> None:
+        """Take what the table and the verdicts say now."""
+        usable = [b for b in members if b.is_usable]
+        candidates = [b for b in usable if not b.is_backup] or usable
+        weights = [b.weight for b in candidates]
+        changed = candidates != self.candidates or weights != self._weights
+        # A thread that has just seen candidates may be about to ask the policy,
+        # which cannot choose among none: then it keeps those it had.
+        if candidates and changed:
+            self.policy.update(candidates)
+        self.members = members
+        self._has_limits = any(b.max_in_flight for b in candidates)
+        self._weights = weights
+        self.candidates = candidates
+
+    def take(self, request: Request) -> LiveBackend:
+        """The backend for a first attempt, with the request counted in flight.
+
+        Raises:
+            UnavailableError: none may be used now.
+            FullError: all that may be are at their limits, or others wait already.
+        """
+        if not self.candidates:
+            raise UnavailableError(f"no backend of the set {self.name} is up and ready")
+        if self._has_limits:
+            if self.line.is_busy:
+                raise FullError("others wait already")
+            return self.take_with_room(request)
+        backend = self.policy.choose(request)
+        request.entered = self._tally.enter(backend)
+        return backend
+
+    def take_with_room(self, request: Request) -> LiveBackend:
+        """The same for who is first in line. O(n) where some have no room.
+
+        Raises:
+            UnavailableError, FullError: see `take`.
+        """
+        if not self.candidates:
+            raise UnavailableError(f"no backend of the set {self.name} is up and ready")
+        backend: LiveBackend | None = self.policy.choose(request)
+        full: set[LiveBackend] = set()
+        while backend is not None:
+            if self._enter(backend, request):
+                return backend
+            if not full:
+                full = self._full()
+            full.add(backend)
+            backend = self.policy.choose_without(request, full)
+        raise FullError(f"every backend of the set {self.name} is at its limit")
+
+    def another(
+        self, request: Request, tried: Sequence[LiveBackend]
+    ) -> LiveBackend | None:
+        """The backend for a retry, counted in flight: none of `tried`, none full.
+
+        O(n).
+        """
+        if not self.candidates:
+            return None
+        without: Collection[LiveBackend] = tried
+        if self._has_limits:
+            without = {*tried, *self._full()}
+        backend = self.policy.choose_without(request, without)
+        if backend is None or not self._enter(backend, request):
+            return None
+        return backend
+
+    def excluded(self) -> list[tuple[LiveBackend, str]]:
+        """The members that cannot be chosen now, and why, for people who ask."""
+        reasons = []
+        for backend in self.members:
+            if not backend.is_usable:
+                reasons.append((backend, backend.why_not or "down"))
+            elif backend not in self.candidates:
+                reasons.append((backend, "backup"))
+            elif self._is_full(backend):
+                reasons.append((backend, "full"))
+        return reasons
+
+    def inputs(self, ask: Ask, backend: LiveBackend) -> str:
+        """What the policy looks at in a candidate."""
+        return self.policy.inputs(ask, backend)
+
+    def _enter(self, backend: LiveBackend, request: Request) -> bool:
+        entered = self._tally.enter(backend)
+        limit = backend.max_in_flight
+        if limit and self._loads.in_flight(backend) > limit:
+            self._tally.leave(entered)
+            return False
+        request.entered = entered
+        return True
+
+    def _full(self) -> set[LiveBackend]:
+        return {b for b in self.candidates if self._is_full(b)}
+
+    def _is_full(self, backend: LiveBackend) -> bool:
+        return 0 < backend.max_in_flight <= self._loads.in_flight(backend)
