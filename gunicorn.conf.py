@@ -31,6 +31,7 @@ secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 
 on_starting = arbiter.starting
+when_ready = arbiter.ready
 on_reload = arbiter.reloading
 on_exit = arbiter.exiting
 

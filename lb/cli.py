@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 UNUSABLE = 2
 """Exit status: the settings or the shared file cannot be used."""
 
+DIFFERS = 1
+"""Exit status of `plan`: a reload would change something. As with diff."""
+
+NOT_ALL = 1
+"""Exit status of `reload`: not every worker goes by the new settings."""
+
 NONE_UP = 1
 """Exit status of `status`: no backend can be used."""
 
@@ -98,6 +104,59 @@ def status(*, as_json: bool) -> None:
 
 
 @cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def plan(*, as_json: bool) -> None:
+    """Say what a reload would change in the balancer that runs.
+
+    Exits with 0 if nothing, 1 if something, 2 if it cannot tell.
+    """
+    from lb.reloading import propose
+
+    path, found = propose()
+    if as_json:
+        click.echo(json.dumps({"state_path": str(path)} | found.report(), indent=2))
+    else:
+        for text in found.lines():
+            click.echo(text)
+        if found.is_empty:
+            click.echo("Nothing would change.")
+    sys.exit(0 if found.is_empty else DIFFERS)
+
+
+@cli.command()
+@click.option(
+    "--wait",
+    "timeout_s",
+    type=click.FloatRange(0.1, 3600.0),
+    default=10.0,
+    show_default=True,
+    help="Seconds to wait for the workers.",
+)
+def reload(*, timeout_s: float) -> None:
+    """Put the settings in force as they are now, in every worker.
+
+    Exits with 0 when all go by them, 1 if some do not in time, and 2 if the settings
+    are not good: then nothing has changed.
+    """
+    from lb.reloading import propose
+    from lb.reloading import reload as ask
+
+    path, found = propose()
+    for text in found.lines():
+        click.echo(text)
+    done = ask(path, timeout_s=timeout_s)
+    if done.is_good:
+        click.echo(f"In force in {done.workers} workers after {done.took_s:.2f} s.")
+        return
+    if done.generation:
+        pids = ", ".join(map(str, done.behind))
+        click.echo(f"evenhand: not in force in process {pids}; see its log", err=True)
+    else:
+        click.echo("evenhand: the arbiter has not reloaded; see its log", err=True)
+    sys.exit(NOT_ALL)
+
+
+@cli.command()
 def health() -> None:
     """Check the backends until stopped, in place of the workers."""
     # Probes by the hundred are cheap as greenlets; nothing is imported before that
@@ -108,11 +167,18 @@ def health() -> None:
 
     with patching.cheaply():
         monkey.patch_all()
+    from lb import inforce
     from lb.config import load, state_path
     from lb.health.checker import Checker
     from lb.shm import SharedFile, publish
 
     settings = load()
+    path = state_path(settings)
+    # A file that was edited since the balancer's start waits for a reload.
+    there = None
+    with contextlib.suppress(LbError):
+        there = inforce.settings_of(path)
+    settings = there or settings
     logging.basicConfig(
         level=settings.log.level.upper(),
         format="%(asctime)s [%(process)d] [%(levelname)s] %(message)s",
@@ -122,11 +188,16 @@ def health() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    path = state_path(settings)
-    publish(path, settings.backends)
+    if there is None:
+        publish(path, settings.backends)
     with SharedFile.open(path) as file:
         log.info("checking %d backends, state in %s", len(settings.backends), path)
-        Checker(file, settings.health, log, preferred=True, stop=stop).run()
+        checker = Checker(file, settings.health, log, preferred=True, stop=stop)
+        watching = inforce.watch(
+            file, log, stop=stop, tell=lambda s: checker.use(s.health)
+        )
+        checker.run()
+        watching.join(1.0)
 
 
 @contextlib.contextmanager

@@ -27,10 +27,10 @@ from gunicorn.workers.base import Worker
 from gunicorn.workers.ggevent import GeventWorker
 
 from lb import patching
-from lb.arbiter import has_arbiter, settings_in_force
+from lb.arbiter import generation_in_force, raise_file_limit, settings_in_force
 from lb.errors import LbError
 from lb.process import ServingProcess
-from lb.proxy.lane import Lane
+from lb.proxy.lane import Lane, Terms
 from lb.proxy.reception import Reception
 from lb.proxy.session import Session
 from lb.streams.crew import Crew
@@ -38,6 +38,9 @@ from lb.streams.hub import HubTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from lb.config import Settings
+    from lb.proxy.balancer import Balancer
 
 ACCEPTS_ALONE: Final = 64
 """Connections accepted per turn of the loop when no other worker wants them."""
@@ -151,7 +154,8 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
 
     def run(self) -> None:
         """Serve until told to stop, then finish requests under way."""
-        process, transport = self._open()
+        self._process, transport = self._open()
+        process = self._process
         crew = Crew(self._report)
         self._lane = lane_for(
             process, run=crew.run, report=self._report, on_leave=self._on_leave
@@ -162,6 +166,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
             Acceptor(s, self._serve, per_turn=ACCEPTS_ALONE if alone else 1)
             for s in self.sockets
         ]
+        process.on_settings = self._renew
         while self.alive:
             self.notify()
             self._wake.wait(1.0)
@@ -177,13 +182,36 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
                 transport,
                 self.log,
                 threads=False,
-                published=has_arbiter(),
+                generation=generation_in_force(),
             )
         except LbError as error:
             self.log.error("%s", error)
             # Worker.WORKER_BOOT_ERROR: the arbiter stops instead of forking anew.
             sys.exit(3)
         return process, transport
+
+    def _renew(self, before: Settings) -> None:
+        """Go by the settings in force now, in the place of `before`.
+
+        What gunicorn's command line has set otherwise stays.
+        """
+        settings = self._process.balancer.settings
+        self._lane.renew(terms_of(self._process.balancer))
+        if self.cfg.loglevel == before.log.level:
+            self.cfg.set("loglevel", settings.log.level)
+            self.log.error_log.setLevel(settings.log.level.upper())
+        if self.worker_connections == before.limits.connections:
+            self._limit(settings.limits.connections)
+
+    def _limit(self, connections: int) -> None:
+        """Serve at most so many clients; more, who are there already, may stay."""
+        self.worker_connections: int = connections
+        raise_file_limit(connections)
+        for acceptor in self._acceptors:
+            if len(self._lane.sessions) < connections:
+                acceptor.resume()
+            else:
+                acceptor.pause()
 
     def _serve(self, sock: _socket.socket, ip: str) -> None:
         lane = self._lane
@@ -224,10 +252,20 @@ def lane_for(
     on_leave: Callable[[], None],
 ) -> Lane:
     """What all sessions of this process share; the last three as in `Lane`."""
-    balancer = process.balancer
-    settings = balancer.settings
     return Lane(
-        engine=balancer.engine,
+        **terms_of(process.balancer),
+        engine=process.balancer.engine,
+        spawn=gevent.spawn,
+        run=run,
+        report=report,
+        on_leave=on_leave,
+    )
+
+
+def terms_of(balancer: Balancer) -> Terms:
+    """What its settings say of sessions."""
+    settings = balancer.settings
+    return Terms(
         log=balancer.log,
         via=settings.headers.via,
         welcome=Reception(settings).welcome,
@@ -238,8 +276,4 @@ def lane_for(
         head_bytes=settings.limits.head_bytes,
         body_bytes=settings.limits.body_bytes,
         keep_bytes=settings.retries.body_bytes,
-        spawn=gevent.spawn,
-        run=run,
-        report=report,
-        on_leave=on_leave,
     )

@@ -7,7 +7,7 @@ with their units, defaults and dangers are declared in `settings.py`,
 """
 
 from lb.config.changes import KeyChange, changed_keys
-from lb.config.document import from_document, to_document, with_kept
+from lb.config.document import from_document, load_again, to_document, with_kept
 from lb.config.listing import Row, rows
 from lb.config.loading import load
 from lb.config.sections import Admin, Balance, Demo, Health, Log, State
@@ -35,6 +35,7 @@ __all__ = [
     "changed_keys",
     "from_document",
     "load",
+    "load_again",
     "rows",
     "state_path",
     "to_document",

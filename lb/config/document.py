@@ -15,9 +15,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lb.config.loading import provenance_of, settle
+from lb.config.loading import load, provenance_of, settle
 from lb.config.settings import FIELDS, Settings
-from lb.config.sources import Given
+from lb.config.sources import FILE_NAME, FILE_VARIABLE, Given, variable_of
 from lb.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -54,6 +54,25 @@ def from_document(document: bytes) -> Settings:
         names = ", ".join(sorted(unknown))
         raise ConfigError(f"the settings in force are of another version: {names}")
     return settle(given, provenance_of(given, folder=folder, file=file), [])
+
+
+def load_again(old: Settings) -> Settings:
+    """What the process that loaded `old` would load now.
+
+    Its environment is still the same, whatever that of the caller is; its file may
+    have been edited.
+
+    Raises:
+        ConfigError: with one line for each problem.
+    """
+    environ = {
+        origin: str(old.values[key])
+        for key, origin in old.origins.items()
+        if origin == variable_of(key)
+    }
+    if old.file is not None and old.file != old.folder / FILE_NAME:
+        environ[FILE_VARIABLE] = str(old.file)
+    return load(environ, old.folder)
 
 
 def with_kept(new: Settings, old: Settings, keys: Collection[str]) -> Settings:

@@ -59,6 +59,11 @@ class Checker:
         self._preferred = preferred
         self._stop = stop
 
+    def use(self, settings: HealthSettings) -> None:
+        """Probe by other settings from the next turn on; counts in a row begin anew."""
+        if settings != self._settings:
+            self._settings = settings
+
     def run(self) -> None:
         """Lead or stand by until stopped; gives up the leadership at the end.
 
@@ -88,10 +93,11 @@ class Checker:
             self._stop.wait(PAUSE_S)
 
     def _lead(self, leadership: Leadership) -> None:
-        """Lead until stopped or until a preferred contender wants to."""
-        term = Term(self._file, self._settings, self._log, leadership=leadership)
+        """Lead until stopped, asked to yield, or told to go by other settings."""
+        settings = self._settings
+        term = Term(self._file, settings, self._log, leadership=leadership)
         try:
-            while not self._stop.is_set():
+            while not self._stop.is_set() and settings is self._settings:
                 if leadership.should_yield():
                     self._log.info(
                         "process %d leaves the health checks to the health process",

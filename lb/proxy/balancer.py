@@ -9,31 +9,37 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lb.balance.options import PolicyOptions
 from lb.balance.registry import make_policy
 from lb.config import state_path
 from lb.errors import ConfigError, StateFileError
-from lb.http1.response import ResponseParser
 from lb.proxy.accesslog import STANDARD_OUTPUT, AccessLog, open_file
-from lb.proxy.asker import Timeouts
 from lb.proxy.backend_set import BackendSet
 from lb.proxy.engine import Engine
 from lb.proxy.loads import LiveLoads
 from lb.proxy.roster import Roster
 from lb.proxy.tally import LockedTally, PlainTally
-from lb.proxy.waiting import QueueLimits
+from lb.proxy.terms import (
+    parser_of,
+    pool_limits_of,
+    queue_limits_of,
+    sets_of,
+    timeouts_of,
+)
 from lb.shm import SharedFile, publish
-from lb.upstream.backend import LiveBackend, PoolLimits
+from lb.upstream.backend import LiveBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from lb.balance.policy import Policy
     from lb.config import Settings
     from lb.model import Backend
     from lb.proxy.exchange import Request
+    from lb.proxy.terms import SetSettings
     from lb.shm import Slot
     from lb.streams.stream import Transport
 
@@ -48,7 +54,8 @@ class Balancer:
     """One process's engine, roster, slot and log; `close` gives all of it back.
 
     `threads` says whether requests are served in more than one thread; `published`
-    whether the shared file was made for this process already (see `join`).
+    whether the shared file was made for this process already (see `join`); `follow`
+    is called when the table has changed, and may then `apply` other settings.
 
     Raises:
         ConfigError, StateFileError: it cannot be put together; the message says why.
@@ -61,32 +68,26 @@ class Balancer:
         *,
         threads: bool,
         published: bool = False,
+        follow: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
         self.file, self.slot = join(settings, published=published)
-        parser = ResponseParser(limit_bytes=settings.limits.head_bytes)
-        limits = PoolLimits(
-            idle=settings.pool.idle_connections,
-            idle_s=settings.pool.idle_timeout,
-            age_s=settings.pool.max_age,
-        )
-
-        def make(backend: Backend) -> LiveBackend:
-            return LiveBackend(backend, transport, parser, limits)
-
+        self._transport = transport
+        self._parser, self._limits = parser_of(settings), pool_limits_of(settings)
         self.in_flight = self.file.in_flight_reader()
         self.tally = (LockedTally if threads else PlainTally)(self.slot)
-        self._sets = self._make_sets(settings)
-        self.roster = Roster(self.file, self.slot, self._sets, make)
-        timeouts = Timeouts(
-            connect_s=settings.timeouts.connect,
-            response_s=settings.timeouts.response,
-            idle_s=settings.timeouts.idle,
+        self._loads = LiveLoads(self.in_flight)
+        self._sets = {
+            name: self._make_set(name, each, self._make_policy(each))
+            for name, each in sets_of(settings).items()
+        }
+        self.roster = Roster(
+            self.file, self.slot, self._sets, self._make_backend, follow=follow
         )
         self.engine = Engine(
             self.roster,
             self.tally,
-            timeouts,
+            timeouts_of(settings),
             find_set=self._find_set,
         )
         self.log = open_access_log(settings)
@@ -94,23 +95,81 @@ class Balancer:
     def __repr__(self) -> str:
         return f"<Balancer pid={os.getpid()} slot={self.slot.index}>"
 
-    def _make_sets(self, settings: Settings) -> dict[str, BackendSet]:
-        loads = LiveLoads(self.in_flight)
-        name = settings.balance.policy
-        policy = make_policy(
-            name, offset=self.slot.index, options=PolicyOptions(loads=loads)
-        )
-        return {
-            "default": BackendSet(
-                "default",
-                policy,
-                policy_name=name,
-                attempts=settings.retries.attempts,
-                queue=QueueLimits(),
-                tally=self.tally,
-                loads=loads,
-            )
+    def apply(self, settings: Settings) -> None:
+        """Go by other settings from now on; where they cannot be, nothing changes.
+
+        What stays keeps what it has: backends their connections and running means,
+        sets their lines, and policies their memory where `balance` is the same.
+        Requests under way go on as they began. For the roster's `follow`, before it
+        reads the table.
+
+        Raises:
+            ConfigError: a policy cannot be made, or the access log not be written.
+        """
+        before, wanted = sets_of(self.settings), sets_of(settings)
+        policies = {
+            name: self._make_policy(each)
+            for name, each in wanted.items()
+            if name not in before or before[name].balance != each.balance
         }
+        log = self._renewed_log(settings)
+        # From here on nothing can fail.
+        self._apply_sets(wanted, policies)
+        self._parser, self._limits = parser_of(settings), pool_limits_of(settings)
+        for backend in self.roster.backends:
+            backend.use(self._parser, self._limits)
+        self.engine.use(timeouts_of(settings))
+        old, self.log, self.settings = self.log, log, settings
+        if old is not None and old is not log:
+            old.close(0.0)  # its thread writes what it has, and nobody waits for it
+
+    def _apply_sets(
+        self, wanted: Mapping[str, SetSettings], policies: Mapping[str, Policy[Any]]
+    ) -> None:
+        for name in self._sets.keys() - wanted.keys():
+            self._sets.pop(name).retire()
+        for name, each in wanted.items():
+            there = self._sets.get(name)
+            if there is None:
+                self._sets[name] = self._make_set(name, each, policies[name])
+                continue
+            if name in policies:
+                there.use_policy(policies[name], each.balance.policy)
+            there.attempts = each.retries.attempts
+            there.line.use(queue_limits_of(each))
+
+    def _renewed_log(self, settings: Settings) -> AccessLog | None:
+        """The access log that the settings ask for: the same one, or another."""
+        if _log_target(settings) != _log_target(self.settings) or (
+            settings.log.buffer_lines != self.settings.log.buffer_lines
+        ):
+            return open_access_log(settings)
+        if self.log is not None:
+            self.log.reopen()
+        return self.log
+
+    def _make_backend(self, backend: Backend) -> LiveBackend:
+        return LiveBackend(backend, self._transport, self._parser, self._limits)
+
+    def _make_policy(self, settings: SetSettings) -> Policy[Any]:
+        return make_policy(
+            settings.balance.policy,
+            offset=self.slot.index,
+            options=PolicyOptions(loads=self._loads),
+        )
+
+    def _make_set(
+        self, name: str, settings: SetSettings, policy: Policy[Any]
+    ) -> BackendSet:
+        return BackendSet(
+            name,
+            policy,
+            policy_name=settings.balance.policy,
+            attempts=settings.retries.attempts,
+            queue=queue_limits_of(settings),
+            tally=self.tally,
+            loads=self._loads,
+        )
 
     def _find_set(self, request: Request) -> BackendSet:
         return self._sets["default"]

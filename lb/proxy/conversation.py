@@ -78,6 +78,11 @@ class Conversation:
         self._is_served = False
         self._request: Request | None = None
 
+    def meet_anew(self) -> None:
+        """Go by the lane's present rules for this client, who stays who it is."""
+        ip = self._peer.ip.decode("latin-1")
+        self._peer, self._parser = self._lane.welcome("" if ip == "unix:" else ip)
+
     def _meet(self) -> bool:
         """Learn from a PROXY header who the client is; False if there is none."""
         data = self._rest

@@ -68,6 +68,11 @@ class Engine:
         self._asker = Asker(timeouts)
         self._find_set = find_set
 
+    def use(self, timeouts: Timeouts) -> None:
+        """Go by other timeouts, in waits that begin from now on."""
+        self._timeouts = timeouts
+        self._asker = Asker(timeouts)
+
     def exchange(self, request: Request) -> Response:
         """The response to `request`; whoever gets it must `finish` or `close` it.
 
@@ -128,6 +133,8 @@ class Engine:
         chosen = request.backend_set
         if chosen is None:
             raise UnavailableError("it belongs to no set")
+        if chosen.is_retired:  # by a reload, while this waited in its line
+            chosen = request.backend_set = self._find_set(request)
         return chosen.take_with_room(request)
 
     def _another(

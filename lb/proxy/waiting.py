@@ -64,6 +64,10 @@ class WaitingLine:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def use(self, limits: QueueLimits) -> None:
+        """Go by other limits, for who comes from now on."""
+        self._limits = limits
+
     @property
     def is_busy(self) -> bool:
         """Whether somebody waits: then nobody may go past."""

@@ -25,6 +25,7 @@ from lb.shm.layout import (
     CELL_BYTES,
     HEADER_CELLS,
     LOCK_BUILDER,
+    LOCK_LEADER,
     Cells,
     Head,
     Row,
@@ -130,6 +131,10 @@ class SharedFile:
             with contextlib.suppress(BufferError):
                 self._map.close()
             os.close(fd)
+
+    def is_in_use(self) -> bool:
+        """Whether another open of the file serves, checks or waits to check."""
+        return self.locks.is_others(LOCK_LEADER, 0)
 
     def is_current(self) -> bool:
         """Whether the path still names this file: a rebuild makes a new one."""
