@@ -270,14 +270,14 @@ def reloading(server: Any) -> None:
 def exiting(_server: Any) -> None:
     """Remove a shared file whose place was chosen here (gunicorn `on_exit`).
 
-    One that the operator named stays, and so does one that is still in use: by a
-    `health` process, or by the arbiter that SIGUSR2 started.
+    Of one that the operator named only the settings beside it go. One that is still
+    in use stays as it is: by a `health` process, or by the arbiter that SIGUSR2
+    started.
     """
     settings = settings_in_force()
-    if settings.state.path:
-        return
+    path, keep = state_path(settings), bool(settings.state.path)
     deadline = monotonic() + RETIRE_S
-    while not retire(state_path(settings)) and monotonic() < deadline:
+    while not retire(path, keep=keep) and monotonic() < deadline:
         native.sleep(RETIRE_S / 10)
 
 

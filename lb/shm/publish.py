@@ -101,11 +101,12 @@ def publish(
     raise StateFileError(f"the state file {path} is replaced again and again")
 
 
-def retire(path: str | os.PathLike[str]) -> bool:
-    """Remove the file at `path` if nobody uses it; whether it is gone.
+def retire(path: str | os.PathLike[str], *, keep: bool = False) -> bool:
+    """Remove the file at `path` if nobody uses it; whether that is done.
 
     Whoever would come next makes it anew anyway, and a file in memory that nobody
     will ask for again is memory lost. One that is damaged or not ours is left alone.
+    With `keep` only the document goes, which may hold secrets.
     """
     path = Path(path)
     try:
@@ -119,8 +120,9 @@ def retire(path: str | os.PathLike[str]) -> bool:
         with held(locks, LOCK_BUILDER):
             if locks.is_others(LOCK_LEADER, 0) or not is_named(path, fd):
                 return False
-            path.unlink()
             remove_document(path)
+            if not keep:
+                path.unlink()
             return True
     except (StateFileError, OSError):
         return False

@@ -285,7 +285,7 @@ def test_the_next_start_finds_the_old_file_usable(
         assert fetch(server.port, get()).status == 200
         server.kill()
     files = [path.name for path in server.state.parent.iterdir()]
-    assert sorted(files) == ["err.log", "out.log", "state"]
+    assert sorted(files) == ["err.log", "out.log", "state", "state.settings"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

@@ -117,7 +117,9 @@ def test_what_is_no_document_is_not_read(
         file.document()
 
 
-def test_it_goes_with_the_file(path: Path) -> None:
+def test_it_goes_with_the_file_or_before_it(path: Path) -> None:
     publish(path, backends(9001, 9002), document=b"x")
+    assert retire(path, keep=True)
+    assert list(path.parent.iterdir()) == [path]
     assert retire(path)
     assert list(path.parent.iterdir()) == []
