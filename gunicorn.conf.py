@@ -33,6 +33,7 @@ forwarder_headers = ""
 on_starting = arbiter.starting
 when_ready = arbiter.ready
 on_reload = arbiter.reloading
+pre_exec = arbiter.upgrading
 on_exit = arbiter.exiting
 
 

@@ -267,6 +267,15 @@ def reloading(server: Any) -> None:
         server.log.error("the backends stay as they are: %s", error)
 
 
+def upgrading(server: Any) -> None:
+    """Start the new program as this one was started (gunicorn `pre_exec`, SIGUSR2).
+
+    gunicorn would start its `__main__.py` as a script where it was started by
+    `python -m gunicorn`, whose folder then hides modules of the standard library.
+    """
+    server.START_CTX["args"] = [sys.executable, *sys.orig_argv[1:]]
+
+
 def exiting(_server: Any) -> None:
     """Remove a shared file whose place was chosen here (gunicorn `on_exit`).
 

@@ -54,11 +54,17 @@ EXHAUSTED_PAUSE_S: Final = 0.1
 STOP_POLL_S: Final = 0.02
 
 PARTING_S: Final = 0.25
+PARTING_IN_COMPANY_S: Final = 5.0
 """How long a stopping worker waits for the next request of a kept-alive connection.
 
 A busy client's next request is on its way; answered with `Connection: close` it is
-not lost, as it would be if the connection were closed under it.
+not lost, as it would be if the connection were closed under it. Where others go on
+serving (SIGTTOU, SIGUSR2), nobody waits for this worker's end, so it has patience with
+clients that think between two requests; where all stop, it has not.
 """
+
+PARTING_SHARE: Final = 0.75
+"""The same at most, as a share of gunicorn's graceful timeout."""
 
 
 class Acceptor:
@@ -233,12 +239,20 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
         for acceptor in self._acceptors:
             acceptor.close()
         self._lane.stop()
+        slot = self._process.balancer.slot
+        slot.leave()
+        patience_s = min(
+            PARTING_IN_COMPANY_S, PARTING_SHARE * self.cfg.graceful_timeout
+        )
         begun = now = time.monotonic()
         while self._lane.sessions and now - begun < self.cfg.graceful_timeout:
             self.notify()
             gevent.sleep(STOP_POLL_S)
             now = time.monotonic()
-            if now - begun > PARTING_S:
+            waited_s = now - begun
+            if waited_s > PARTING_S and (
+                waited_s > patience_s or not slot.has_company()
+            ):
                 self._lane.close_idle()
         if left := len(self._lane.sessions):
             self.log.warning("graceful timeout: %d connections are cut", left)
