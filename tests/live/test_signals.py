@@ -63,7 +63,7 @@ def server(
 def arbiters(server: Server) -> set[int]:
     """The arbiters of the living workers."""
     with SharedFile.open(server.state) as file:
-        return {slot.arbiter for slot in file.slots() if slot.alive}
+        return {slot.arbiter for slot in file.slots() if slot.alive} - {0}
 
 
 def test_more_and_fewer_workers(server: tuple[Server, Load, Load]) -> None:
