@@ -142,7 +142,7 @@ def _put_in_force(settings: Settings, *, replace: bool) -> None:
         StateFileError: why they cannot be told; nothing has changed.
     """
     path, document = state_path(settings), to_document(settings)
-    number = publish(path, settings.backends, replace=replace, document=document)
+    number = publish(path, settings.all_backends, replace=replace, document=document)
     _in_force[:], _generation[:] = [settings], [number]
 
 
@@ -164,13 +164,13 @@ def hang_up(server: Any) -> None:
     are replaced as gunicorn would.
     """
     before = settings_in_force()
-    if (rows := rows_in_use(state_path(before))) is None:
+    if (table := table_in_use(state_path(before))) is None:
         server.log.warning("the shared file is gone: the workers are replaced")
         type(server).handle_hup(server)
         return
     try:
         new = load()
-        plan = make_plan(before, rows, new)
+        plan = make_plan(before, table[0], new, away=table[1])
         settings = with_kept(new, before, RESTART)
         check(settings)
         cfg = _read_again(server, settings)
@@ -186,10 +186,13 @@ def hang_up(server: Any) -> None:
         server.log.info("  %s", text)
 
 
-def rows_in_use(path: Path) -> list[TableRow] | None:
-    """The table of a shared file that processes use; None if there is no such file."""
+def table_in_use(path: Path) -> tuple[list[TableRow], list[TableRow]] | None:
+    """The rows of a shared file that processes use, and who was removed at run time.
+
+    None if there is no such file.
+    """
     with suppress(StateFileError), SharedFile.open(path) as file:
-        return file.rows() if file.is_in_use() else None
+        return (file.rows(), file.removed()) if file.is_in_use() else None
     return None
 
 

@@ -23,6 +23,10 @@ class StateFileError(LbError):
     """The shared file cannot be used; the message says why and what to do."""
 
 
+class OperationError(LbError):
+    """What an operator asks for cannot be done; the message says why."""
+
+
 class Sent(IntEnum):
     """How much of a request a backend may have seen when its attempt failed."""
 
@@ -63,6 +67,13 @@ class FinalRecipientError(HttpError):
 
     status = 200
     label = ""
+
+
+class NoRouteError(HttpError):
+    """Nothing is said of where such requests go: RFC 9209 `destination_not_found`."""
+
+    status = 404
+    label = "destination_not_found"
 
 
 class UnavailableError(HttpError):

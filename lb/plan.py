@@ -8,11 +8,12 @@ Nothing is read or changed here.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lb.balance.buckets import Buckets
 from lb.config import changed_keys
+from lb.config.listing import item_text
 from lb.model import Backend, Wish
 from lb.shm import identity
 
@@ -36,6 +37,8 @@ ELSEWHERE: Final = {
 
 HASH: Final = "hash"
 
+WISHES: Final = {Wish.DRAIN: "drained", Wish.MAINT: "taken into maintenance"}
+
 
 class BackendChange(NamedTuple):
     """One thing about a backend that stays."""
@@ -53,11 +56,11 @@ class Moved(NamedTuple):
     share: float
 
 
-class Standing(NamedTuple):
-    """A backend that an operator has taken out, which no reload changes."""
+class Kept(NamedTuple):
+    """What was changed of a backend at run time, and stays so."""
 
     name: str
-    wish: str
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,11 @@ class Plan:
     changed: tuple[BackendChange, ...] = ()
     keys: tuple[KeyChange, ...] = ()
     moved: tuple[Moved, ...] = ()
-    taken_out: tuple[Standing, ...] = ()
+    kept: tuple[Kept, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing would change; `taken_out` is no change."""
+        """Whether nothing would change; `kept` is no change."""
         return not (self.added or self.removed or self.changed or self.keys)
 
     @property
@@ -83,9 +86,7 @@ class Plan:
 
     def lines(self) -> Iterator[str]:
         """The plan for people, a line for each change; nothing if there is none."""
-        yield from (
-            f"+ {b.name} ({b.address}) {_limits(b)}".rstrip() for b in self.added
-        )
+        yield from (f"+ {item_text(backend)}" for backend in self.added)
         yield from (f"- {b.name} ({b.address})" for b in self.removed)
         for name, what, before, after in self.changed:
             yield f"~ {name}: {what} {before} -> {after}"
@@ -93,12 +94,9 @@ class Plan:
             yield f"~ {group}: {share:.1%} of its hash keys go to another backend"
         for key, before, after in self.keys:
             why = _why(key)
-            yield f"{'!' if why else '~'} {key}: {before} -> {after}" + (
-                f" ({why})" if why else ""
-            )
-        yield from (
-            f"= {s.name}: {s.wish}, as an operator wants" for s in self.taken_out
-        )
+            note = f" ({why})" if why else ""
+            yield f"{'!' if why else '~'} {key}: {before} -> {after}{note}"
+        yield from (f"= {kept.name}: {kept.what} at run time" for kept in self.kept)
 
     def report(self) -> dict[str, Any]:
         """The plan for programs: plain values."""
@@ -112,31 +110,63 @@ class Plan:
                 for change in self.keys
             ],
             "moved": [moved._asdict() for moved in self.moved],
-            "taken_out": [standing._asdict() for standing in self.taken_out],
+            "kept": [kept._asdict() for kept in self.kept],
         }
 
 
-def make_plan(old: Settings, rows: Sequence[TableRow], new: Settings) -> Plan:
+def make_plan(
+    old: Settings,
+    rows: Sequence[TableRow],
+    new: Settings,
+    *,
+    away: Sequence[TableRow] = (),
+) -> Plan:
     """What putting `new` in force would change.
 
-    `old` are the settings in force and `rows` the table. Costs 0.1 s for each set
-    whose policy is hash.
+    `old` are the settings in force, `rows` the table, and `away` the backends that
+    were removed from it at run time. What operators changed stays, unless the settings
+    say something else of it than they did, as `lb.shm.table` has it. Costs 0.1 s for
+    each set whose policy is hash.
     """
-    before = {identity(row.backend): row.backend for row in rows}
-    after = {identity(backend): backend for backend in new.backends}
-    stay = [identity(row.backend) for row in rows if identity(row.backend) in after]
+    wanted = {identity(backend): backend for backend in new.all_backends}
+    gone = {identity(row.backend) for row in away}
+    there = {identity(row.backend) for row in rows}
+    added = [b for key, b in wanted.items() if key not in there | gone]
+    after = [(row, _settled(row, wanted.get(identity(row.backend)))) for row in rows]
+    kept = [Kept(row.backend.name, text) for row, b in after if b for text in _own(row)]
+    kept += [
+        Kept(row.backend.name, "removed")
+        for row in away
+        if identity(row.backend) in wanted
+    ]
     return Plan(
-        added=tuple(b for key, b in after.items() if key not in before),
-        removed=tuple(b for key, b in before.items() if key not in after),
-        changed=tuple(c for key in stay for c in _changes(before[key], after[key])),
+        added=tuple(added),
+        removed=tuple(row.backend for row, backend in after if backend is None),
+        changed=tuple(c for row, b in after if b for c in _changes(row.backend, b)),
         keys=tuple(changed_keys(old, new)),
-        moved=tuple(_moved(old, rows, new)),
-        taken_out=tuple(
-            Standing(row.backend.name, row.wish.name.lower())
-            for row in rows
-            if row.wish is not Wish.READY and identity(row.backend) in after
-        ),
+        moved=tuple(_moved(old, new, after, added)),
+        kept=tuple(kept),
     )
+
+
+def _settled(row: TableRow, wanted: Backend | None) -> Backend | None:
+    """What a row's backend will be; None if the settings take it out."""
+    if wanted is None:
+        # One that was added at run time is none of the settings' business.
+        return row.backend if row.settings_weight is None else None
+    if row.settings_weight == wanted.weight:
+        return replace(wanted, weight=row.backend.weight)
+    return wanted
+
+
+def _own(row: TableRow) -> Iterator[str]:
+    """What an operator has made of a backend."""
+    if row.wish is not Wish.READY:
+        yield WISHES[row.wish]
+    if row.settings_weight is None:
+        yield "added"
+    elif row.settings_weight != row.backend.weight:
+        yield f"given weight {row.backend.weight}"
 
 
 def _why(key: str) -> str:
@@ -160,23 +190,34 @@ class _Keyed(NamedTuple):
     weight: int
 
 
-def _moved(old: Settings, rows: Sequence[TableRow], new: Settings) -> Iterator[Moved]:
+def _moved(
+    old: Settings,
+    new: Settings,
+    rows: Sequence[tuple[TableRow, Backend | None]],
+    added: Sequence[Backend],
+) -> Iterator[Moved]:
     """Keys move between the backends that may be chosen, whatever their verdict."""
-    if old.balance.policy != HASH or new.balance.policy != HASH:
-        return
-    out = {identity(row.backend) for row in rows if row.wish is not Wish.READY}
-    before = _keyed(row.backend for row in rows if identity(row.backend) not in out)
-    after = _keyed(b for b in new.backends if identity(b) not in out)
-    if sorted(before) != sorted(after) and before and after:
-        yield Moved("default", Buckets(before).moved(Buckets(after)))
+    ready = [(row.backend, after) for row, after in rows if row.wish is Wish.READY]
+    hashed_before = _hashed(old)
+    for group in _hashed(new):
+        if group not in hashed_before:
+            continue
+        before = _keyed(group, (was for was, _ in ready))
+        after = _keyed(group, (*(will for _, will in ready if will), *added))
+        if sorted(before) != sorted(after) and before and after:
+            yield Moved(group, Buckets(before).moved(Buckets(after)))
 
 
-def _keyed(backends: Iterable[Backend]) -> list[_Keyed]:
-    return [_Keyed(0, backend.name, backend.weight) for backend in backends]
+def _hashed(settings: Settings) -> list[str]:
+    """The sets that share out keys."""
+    return [each.name for each in settings.sets if each.balance.policy == HASH]
 
 
-def _limits(backend: Backend) -> str:
-    return "" if backend.weight == 1 else f"weight {backend.weight}"
+def _keyed(group: str, backends: Iterable[Backend]) -> list[_Keyed]:
+    """A set's backends that keys are shared out among: backups only if all are."""
+    members = [b for b in backends if b.group == group]
+    first = [b for b in members if not b.backup] or members
+    return [_Keyed(0, backend.name, backend.weight) for backend in first]
 
 
 def _listed(backend: Backend) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """A serving process: a balancer, and what runs beside its requests.
 
 Beside requests run two loops: a heartbeat into the slot, which also follows the table
-while no request does, and the standby for the health checker, which leads only while
-no `health` process does. Both are `threading.Thread`s: greenlets where gevent has
-patched it, real threads elsewhere, where no event loop runs between requests.
+while no request does and cuts what is left when a drain's time is over, and the standby
+for the health checker, which leads only while no `health` process does. Both are
+`threading.Thread`s: greenlets where gevent has patched it, real threads elsewhere,
+where no event loop runs between requests.
 
 When the arbiter puts other settings in force, this process goes by them from its next
 request on, and without one from its next heartbeat: nothing is closed or begun anew
@@ -14,12 +15,15 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
+from lb.config import health_by_set
 from lb.errors import LbError
 from lb.health.checker import Checker
 from lb.inforce import Following
 from lb.proxy.balancer import Balancer
+from lb.proxy.overdue import cut_overdue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +76,7 @@ class ServingProcess:
             log,
             preferred=False,
             stop=self._stop,
+            by_set=health_by_set(settings),
         )
         self._threads = [
             threading.Thread(target=loop, name=name, daemon=True)
@@ -84,9 +89,16 @@ class ServingProcess:
             thread.start()
 
     def _beat(self) -> None:
+        balancer = self.balancer
         while not self._stop.is_set():
-            self.balancer.beat()
-            self._stop.wait(HEARTBEAT_S)
+            balancer.beat()
+            next_cut_s = cut_overdue(
+                balancer.file,
+                list(balancer.roster.backends),
+                self._log,
+                now=time.time(),
+            )
+            self._stop.wait(min(HEARTBEAT_S, next_cut_s))
 
     def _follow(self) -> None:
         """Go by the settings in force, if others are by now."""
@@ -97,7 +109,7 @@ class ServingProcess:
         try:
             settings = following.news()
             self.balancer.apply(settings)
-            self._checker.use(settings.health)
+            self._checker.use(settings.health, health_by_set(settings))
             self.on_settings(before)
         except LbError as error:
             self._log.error("process %d keeps its settings: %s", os.getpid(), error)

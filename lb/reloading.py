@@ -74,7 +74,8 @@ def propose() -> Proposal:
     new = load_again(old)
     check(new)
     with SharedFile.open(path) as file:
-        return Proposal(path, make_plan(old, file.rows(), new))
+        plan = make_plan(old, file.rows(), new, away=file.removed())
+    return Proposal(path, plan)
 
 
 def reload(path: Path, *, timeout_s: float) -> Outcome:

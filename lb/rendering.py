@@ -13,7 +13,7 @@ from lb.errors import RequestError
 from lb.http1.grammar import CHUNKED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lb.http1.request import RequestHead, RequestParser
     from lb.http1.response import ResponseHead
@@ -107,11 +107,13 @@ def status_line(head: ResponseHead) -> str:
     return f"{head.status} {head.reason.decode('latin-1')}"
 
 
-def header_pairs(head: ResponseHead, via: bytes) -> list[tuple[str, str]]:
-    """The fields of a response as WSGI wants them, with `Via` added."""
+def header_pairs(
+    head: ResponseHead, via: bytes, marks: Sequence[tuple[bytes, bytes]] = ()
+) -> list[tuple[str, str]]:
+    """The fields of a response as WSGI wants them, with `Via` and `marks` added."""
     pairs = [
         (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in head.pairs()
+        for name, value in (*head.pairs(), *marks)
     ]
     pairs.append(("Via", f"1.{head.minor} {via.decode('latin-1')}"))
     return pairs

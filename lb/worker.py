@@ -5,9 +5,10 @@ drives it, but no WSGI and none of gunicorn's request objects stand on the data
 path. The Flask application named on gunicorn's command line is not even loaded.
 
 A listening socket is watched by the event loop; each turn accepts one connection
-(many when this worker is alone), so that workers share a burst. At the limit of
-connections the watcher is off: what cannot be served waits in the kernel's queue
-or goes to another worker, instead of being accepted and dropped.
+(many when this worker is alone), and a worker that has more than its share lets the
+others go first for a moment, so that all get as many. At the limit of connections the
+watcher is off: what cannot be served waits in the kernel's queue or goes to another
+worker, instead of being accepted and dropped.
 """
 
 from __future__ import annotations
@@ -41,9 +42,17 @@ if TYPE_CHECKING:
 
     from lb.config import Settings
     from lb.proxy.balancer import Balancer
+    from lb.shm import Arrivals
 
 ACCEPTS_ALONE: Final = 64
 """Connections accepted per turn of the loop when no other worker wants them."""
+
+COURTESY_S: Final = 0.002
+MOST_COURTESIES: Final = 50
+"""How long, and how often in a row, a worker with more than its share lets others go
+first: 0.1 s in all, and never again until another accepts one. A worker that gets a
+core takes a connection within a millisecond; one that hangs must not hold up clients.
+"""
 
 NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 UNSENT_BYTES: Final = 262144
@@ -76,6 +85,7 @@ class Acceptor:
         serve: Callable[[_socket.socket, str], None],
         *,
         per_turn: int,
+        arrivals: Arrivals,
     ) -> None:
         family, kind, proto = listener.family, listener.type, listener.proto
         self._listener = _socket.socket(family, kind, proto, listener.detach())
@@ -86,26 +96,56 @@ class Acceptor:
         self._per_turn = per_turn
         self._loop = gevent.get_hub().loop
         self._watcher = self._loop.io(self._listener.fileno(), 1)
-        self._is_closed = False
+        self._timer = self._loop.timer(COURTESY_S)
+        self._arrivals = arrivals
+        self._others_seen = 0
+        self._courtesies = 0
+        self._is_paused = self._is_closed = False
         self.resume()
 
     def pause(self) -> None:
         """Accept nothing until `resume`."""
+        self._is_paused = True
         self._watcher.stop()
 
     def resume(self) -> None:
         """Accept (again)."""
-        if not self._is_closed and not self._watcher.active:
-            self._watcher.start(self._on_ready)
+        self._is_paused = False
+        self._watch()
 
     def close(self) -> None:
         """Close this process's hold on the listening socket."""
         self._is_closed = True
-        self._watcher.stop()
-        self._watcher.close()
+        for watcher in (self._watcher, self._timer):
+            watcher.stop()
+            watcher.close()
         self._listener.close()
 
+    def _watch(self) -> None:
+        if not (self._is_paused or self._is_closed or self._watcher.active):
+            self._watcher.start(self._on_ready)
+
+    def _rest(self, seconds: float) -> None:
+        self._watcher.stop()
+        self._timer.stop()
+        self._timer.close()
+        self._timer = self._loop.timer(seconds)
+        self._timer.start(self._watch)
+
+    def _lets_others_go_first(self) -> bool:
+        """Whether this worker has more than its share, and they may still come."""
+        if not self._arrivals.is_ahead():
+            return False
+        others = self._arrivals.others()
+        if others != self._others_seen:
+            self._others_seen, self._courtesies = others, 0
+        self._courtesies += 1
+        return self._courtesies <= MOST_COURTESIES
+
     def _on_ready(self) -> None:
+        if self._lets_others_go_first():
+            self._rest(COURTESY_S)
+            return
         for _ in range(self._per_turn):
             if not self._watcher.active:
                 return
@@ -115,8 +155,7 @@ class Acceptor:
                 return
             except OSError as error:
                 if error.errno in EXHAUSTED:
-                    self.pause()
-                    gevent.spawn_later(EXHAUSTED_PAUSE_S, self.resume)
+                    self._rest(EXHAUSTED_PAUSE_S)
                 return
             sock = _socket.socket(self._family, socket.SOCK_STREAM, 0, fd)
             sock.setblocking(False)
@@ -167,9 +206,11 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
             process, run=crew.run, report=self._report, on_leave=self._on_leave
         )
         self._transport = transport
-        alone = self.cfg.workers == 1
+        self._arrivals = process.balancer.slot.arrivals()
+        self._arrivals.open()
+        per_turn = ACCEPTS_ALONE if self.cfg.workers == 1 else 1
         self._acceptors = [
-            Acceptor(s, self._serve, per_turn=ACCEPTS_ALONE if alone else 1)
+            Acceptor(s, self._serve, per_turn=per_turn, arrivals=self._arrivals)
             for s in self.sockets
         ]
         process.on_settings = self._renew
@@ -213,8 +254,15 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
         """Serve at most so many clients; more, who are there already, may stay."""
         self.worker_connections: int = connections
         raise_file_limit(connections)
+        if self._lane.is_stopping:
+            return
+        has_room = len(self._lane.sessions) < connections
+        if has_room:
+            self._arrivals.open()
+        else:
+            self._arrivals.close()
         for acceptor in self._acceptors:
-            if len(self._lane.sessions) < connections:
+            if has_room:
                 acceptor.resume()
             else:
                 acceptor.pause()
@@ -222,12 +270,18 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
     def _serve(self, sock: _socket.socket, ip: str) -> None:
         lane = self._lane
         Session(lane, self._transport.adopt(sock), ip)
-        if len(lane.sessions) >= self.worker_connections:
+        held = len(lane.sessions)
+        self._arrivals.accepted(held)
+        if held >= self.worker_connections:
+            self._arrivals.close()
             for acceptor in self._acceptors:
                 acceptor.pause()
 
     def _on_leave(self) -> None:
-        if len(self._lane.sessions) == self.worker_connections - 1:
+        held = len(self._lane.sessions)
+        self._arrivals.left(held)
+        if held == self.worker_connections - 1 and not self._lane.is_stopping:
+            self._arrivals.open()
             for acceptor in self._acceptors:
                 acceptor.resume()
 
@@ -236,6 +290,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
 
     def _drain(self) -> None:
         """Close the listening sockets, and every session as it comes to rest."""
+        self._arrivals.close()
         for acceptor in self._acceptors:
             acceptor.close()
         self._lane.stop()

@@ -28,6 +28,7 @@ from lb.errors import HttpError, LbError, RequestError
 from lb.http1.replies import reply
 from lb.proxy.accesslog import line
 from lb.proxy.exchange import Request
+from lb.proxy.marks import marks
 from lb.proxy.reception import Reception
 from lb.proxy.upload import Upload
 
@@ -160,7 +161,7 @@ class Face(Flask):
         response = Verbatim(
             body,
             status=rendering.status_line(answer.head),
-            headers=rendering.header_pairs(answer.head, peer.via),
+            headers=rendering.header_pairs(answer.head, peer.via, marks(exchanged)),
             direct_passthrough=True,
         )
         response.call_on_close(body.close)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,7 +31,13 @@ def loaded(folder: Path, text: str) -> Settings:
 
 def rows_of(backends: Sequence[Backend], **wishes: Wish) -> list[TableRow]:
     return [
-        TableRow(at, at + 1, backend, wishes.get(backend.name, Wish.READY))
+        TableRow(
+            at,
+            at + 1,
+            backend,
+            wishes.get(backend.name, Wish.READY),
+            settings_weight=backend.weight,
+        )
         for at, backend in enumerate(backends)
     ]
 
@@ -44,17 +52,23 @@ EDITS: list[tuple[str, list[str]]] = [
     ),
     (
         'backends = ["a=10.0.0.1:80", "c=10.0.0.3:80", "d=10.0.0.4:80"]',
-        ["+ d (10.0.0.4:80)", "- b (10.0.0.2:80)"],
+        ["+ d=10.0.0.4:80", "- b (10.0.0.2:80)"],
     ),
     (
         'backends = ["a=10.0.0.1:80", "b=10.0.0.2:80", "c=10.0.0.9:80"]',
-        ["+ c (10.0.0.9:80)", "- c (10.0.0.3:80)"],
+        ["+ c=10.0.0.9:80", "- c (10.0.0.3:80)"],
     ),
     (
         'backends = ["a=10.0.0.1:80", "b=10.0.0.2:80",'
         '{name = "c", address = "10.0.0.3:80", weight = 5},'
         '{name = "d", address = "10.0.0.4:80", weight = 2}]',
-        ["+ d (10.0.0.4:80) weight 2", "~ c: weight 1 -> 5"],
+        ["+ d=10.0.0.4:80 (weight 2)", "~ c: weight 1 -> 5"],
+    ),
+    (
+        'backends = ["a=10.0.0.1:80", "b=10.0.0.2:80"]\n[sets.s]\nbackends = '
+        '[{name = "c", address = "10.0.0.3:80", backup = true, max_in_flight = 9}]',
+        ["~ c: set default -> s", "~ c: max_in_flight 0 -> 9",
+         "~ c: backup False -> True"],
     ),
     (
         IN_FORCE + "[timeouts]\nconnect = 0.5\n[limits]\nhead_bytes = '16KiB'",
@@ -87,30 +101,28 @@ def test_each_edit_is_told(tmp_path: Path, edit: str, lines: list[str]) -> None:
     json.dumps(plan.report())
 
 
-def test_what_operators_did_is_compared_too(tmp_path: Path) -> None:
-    """The table is in force, not what the settings said of it once."""
+def test_what_operators_did_stays_and_is_told(tmp_path: Path) -> None:
+    """As far as the settings say of it what they said before."""
     old = loaded(tmp_path, IN_FORCE)
-    at_run_time = [
-        Backend("a", Address("10.0.0.1", 80), weight=7),
-        Backend("b", Address("10.0.0.2", 80)),
-    ]
-    rows = rows_of(at_run_time, b=Wish.DRAIN)
-    plan = make_plan(old, rows, old)
-    assert list(plan.lines()) == [
-        "+ c (10.0.0.3:80)",
-        "~ a: weight 7 -> 1",
-        "= b: drain, as an operator wants",
-    ]
-    report = plan.report()
-    assert report["taken_out"] == [{"name": "b", "wish": "drain"}]
-    assert report["added"][0]["address"] == "10.0.0.3:80"
-
-
-def test_a_backend_that_is_only_drained_is_no_change(tmp_path: Path) -> None:
-    old = loaded(tmp_path, IN_FORCE)
-    plan = make_plan(old, rows_of(old.backends, a=Wish.MAINT), old)
+    a, b, c = rows_of(old.backends, b=Wish.DRAIN)
+    a = replace(a, backend=replace(a.backend, weight=7))
+    added = TableRow(9, 10, Backend("x", Address("h", 1), weight=2), Wish.READY)
+    plan = make_plan(old, [a, b, added], old, away=[c])
     assert plan.is_empty
-    assert list(plan.lines()) == ["= a: maint, as an operator wants"]
+    assert list(plan.lines()) == [
+        "= a: given weight 7 at run time",
+        "= b: drained at run time",
+        "= x: added at run time",
+        "= c: removed at run time",
+    ]
+    assert plan.report()["kept"][0] == {"name": "a", "what": "given weight 7"}
+    heavier = IN_FORCE.replace(
+        '"a=10.0.0.1:80"', '{name="a", address="10.0.0.1:80", weight=3}'
+    )
+    new = loaded(tmp_path, heavier.replace(', "c=10.0.0.3:80"', ""))
+    plan = make_plan(old, [a, b, added], new, away=[c])
+    assert next(iter(plan.lines())) == "~ a: weight 7 -> 3"
+    assert "= c: removed at run time" not in plan.lines()
 
 
 HASHED = IN_FORCE + "[balance]\npolicy = 'hash'\n"
@@ -139,7 +151,8 @@ def test_no_key_moves_from_one_that_is_drained_or_where_nothing_changes(
 
 
 def test_every_key_that_waits_is_a_setting() -> None:
-    assert all(Settings().value_of(key) is not None for key in RESTART)
+    for key in RESTART:
+        attrgetter(key)(Settings())
 
 
 BACKENDS = st.lists(

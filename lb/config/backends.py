@@ -9,18 +9,22 @@ is no way to spend a morning. Nothing is resolved or connected here.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lb.config.addresses import address, identity
 from lb.config.messages import Fault, UnfitError, nearest
 from lb.model import Address, Backend
 
 ALLOWED = (
     "1 to 4096 of host:port, [v6]:port, unix:/path or name=address; "
-    "in the file also { name, address, weight }"
+    "in the file also { name, address, weight, max_in_flight, backup }"
 )
 BACKENDS_MAX = 4096
 NAME_CHARACTERS = 64
+NAME_RULE = f"1 to {NAME_CHARACTERS} printable characters without spaces or commas"
 WEIGHT_MAX = 256
-_TABLE_KEYS = ("name", "address", "weight")
+IN_FLIGHT_MAX = 1_000_000
+_TABLE_KEYS = ("name", "address", "weight", "max_in_flight", "backup")
 
 
 def parse_backends(value: object) -> tuple[Backend, ...]:
@@ -79,27 +83,44 @@ def _from_table(table: dict[str, object]) -> Backend:
             hint = f", did you mean {close}?" if close else ""
             raise ValueError(f"unknown key {key!r}{hint}")
     where, name = table.get("address"), table.get("name")
-    weight = table.get("weight", 1)
     if not isinstance(where, str):
         raise ValueError("its address must be given, as text")
     if not isinstance(name, str | None):
         raise ValueError("its name must be text")
-    if isinstance(weight, bool) or not isinstance(weight, int):
-        raise ValueError("its weight must be a whole number")
-    if not 1 <= weight <= WEIGHT_MAX:
-        raise ValueError(f"its weight must be from 1 to {WEIGHT_MAX}")
-    return _named(name, address(where), weight)
+    backup = table.get("backup", False)
+    if not isinstance(backup, bool):
+        raise ValueError("its backup must be true or false")
+    return replace(
+        _named(name, address(where)),
+        weight=_number(table.get("weight", 1), "weight", 1, WEIGHT_MAX),
+        max_in_flight=_number(
+            table.get("max_in_flight", 0), "max_in_flight", 0, IN_FLIGHT_MAX
+        ),
+        backup=backup,
+    )
 
 
-def _named(name: str | None, where: Address, weight: int = 1) -> Backend:
+def _number(value: object, key: str, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"its {key} must be a whole number")
+    if not low <= value <= high:
+        raise ValueError(f"its {key} must be from {low} to {high}")
+    return value
+
+
+def _named(name: str | None, where: Address) -> Backend:
     text = str(where) if name is None else name
-    is_plain = text.isprintable() and " " not in text and "," not in text
-    if is_plain and 1 <= len(text) <= NAME_CHARACTERS:
-        return Backend(text, where, weight)
-    rule = f"1 to {NAME_CHARACTERS} printable characters without spaces or commas"
+    if is_name(text):
+        return Backend(text, where)
     if name is None:
-        raise ValueError(f"its address cannot be its name, give it one of {rule}")
-    raise ValueError(f"its name must have {rule}")
+        raise ValueError(f"its address cannot be its name, give it one of {NAME_RULE}")
+    raise ValueError(f"its name must have {NAME_RULE}")
+
+
+def is_name(text: str) -> bool:
+    """Whether a backend may be called so."""
+    is_plain = text.isprintable() and " " not in text and "," not in text
+    return is_plain and 1 <= len(text) <= NAME_CHARACTERS
 
 
 def _duplicates(backends: dict[int, Backend]) -> list[Fault]:
@@ -109,16 +130,17 @@ def _duplicates(backends: dict[int, Backend]) -> list[Fault]:
     for number, backend in backends.items():
         other = places.setdefault(identity(backend.address), number)
         if other != number:
-            reason = f"the same address as item {other}, {_label(backends[other])}"
-            faults.append(Fault(_label(backend), reason, number))
+            reason = f"the same address as item {other}, {label(backends[other])}"
+            faults.append(Fault(label(backend), reason, number))
             continue
         other = names.setdefault(backend.name, number)
         if other != number:
-            reason = f"the same name as item {other}, {_label(backends[other])}"
-            faults.append(Fault(_label(backend), reason, number))
+            reason = f"the same name as item {other}, {label(backends[other])}"
+            faults.append(Fault(label(backend), reason, number))
     return faults
 
 
-def _label(backend: Backend) -> str:
+def label(backend: Backend) -> str:
+    """A backend in the form of one text: `name=address`, or the address alone."""
     where = str(backend.address)
     return where if backend.name == where else f"{backend.name}={where}"

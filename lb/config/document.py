@@ -15,9 +15,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lb.config.loading import load, provenance_of, settle
+from lb.config.loading import load, settle
+from lb.config.sets import without_set
 from lb.config.settings import FIELDS, Settings
-from lb.config.sources import FILE_NAME, FILE_VARIABLE, Given, variable_of
+from lb.config.sources import FILE_NAME, FILE_VARIABLE, Found, Given, variable_of
 from lb.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
 
 def to_document(settings: Settings) -> bytes:
     """Settings that were loaded, for `from_document`."""
-    origins = settings.origins
-    values = settings.values
+    found = settings.found or Found()
     return json.dumps(
         {
             "folder": str(settings.folder),
             "file": None if settings.file is None else str(settings.file),
-            "given": {key: [value, origins[key]] for key, value in values.items()},
+            "values": found.values,
+            "sets": found.sets,
+            "routes": found.routes,
         }
     ).encode()
 
@@ -45,15 +47,17 @@ def from_document(document: bytes) -> Settings:
     """
     try:
         data: dict[str, Any] = json.loads(document)
-        given = {key: Given(*pair) for key, pair in data["given"].items()}
+        values = {key: Given(*pair) for key, pair in data["values"].items()}
+        routes = Given(*data["routes"]) if data["routes"] else None
+        found = Found(values, sets=list(data["sets"]), routes=routes)
         folder = Path(data["folder"])
         file = None if data["file"] is None else Path(data["file"])
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise ConfigError(f"the settings in force are damaged: {error!r}") from error
-    if unknown := given.keys() - FIELDS.keys():
+    if unknown := {key for key in values if without_set(key) not in FIELDS}:
         names = ", ".join(sorted(unknown))
         raise ConfigError(f"the settings in force are of another version: {names}")
-    return settle(given, provenance_of(given, folder=folder, file=file), [])
+    return settle(found, folder=folder, file=file)
 
 
 def load_again(old: Settings) -> Settings:
@@ -65,10 +69,11 @@ def load_again(old: Settings) -> Settings:
     Raises:
         ConfigError: with one line for each problem.
     """
+    found = old.found or Found()
     environ = {
-        origin: str(old.values[key])
-        for key, origin in old.origins.items()
-        if origin == variable_of(key)
+        given.origin: str(given.value)
+        for key, given in found.values.items()
+        if given.origin == variable_of(key)
     }
     if old.file is not None and old.file != old.folder / FILE_NAME:
         environ[FILE_VARIABLE] = str(old.file)
@@ -76,14 +81,13 @@ def load_again(old: Settings) -> Settings:
 
 
 def with_kept(new: Settings, old: Settings, keys: Collection[str]) -> Settings:
-    """The settings `new`, but for `keys`, which are as in `old`.
+    """The settings `new`, but for `keys`, outside of sets, which are as in `old`.
 
     Raises:
         ConfigError: what is kept and what is new do not fit together.
     """
-    given = {key: Given(v, new.origins[key]) for key, v in new.values.items()}
-    for key in keys:
-        given.pop(key, None)
-        if key in old.values:
-            given[key] = Given(old.values[key], old.origins[key])
-    return settle(given, provenance_of(given, folder=new.folder, file=new.file), [])
+    there, before = new.found or Found(), old.found or Found()
+    values = {key: given for key, given in there.values.items() if key not in keys}
+    values |= {key: given for key, given in before.values.items() if key in keys}
+    found = Found(values, sets=there.sets, routes=there.routes)
+    return settle(found, folder=new.folder, file=new.file)

@@ -37,7 +37,8 @@ def _no_switch(value: object) -> object:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(_no_switch)]
+Number = Annotated[float, BeforeValidator(_no_switch)]
+Seconds = Number
 Count = Annotated[int, BeforeValidator(_no_switch)]
 Size = Annotated[int, BeforeValidator(size_bytes)]
 Unit = Literal["", "s", "bytes"]
@@ -71,10 +72,14 @@ def setting(
 
 
 def seconds(
-    default: float, meaning: str, danger: str = "", *, high: float = DAY_S
+    default: float,
+    meaning: str,
+    danger: str = "",
+    *,
+    low: float = 0.001,
+    high: float = DAY_S,
 ) -> Any:
-    """A time in seconds, from 1 ms (never 0: every wait ends) up to `high`."""
-    low = 0.001
+    """A time in seconds, up to `high`; 0 only where it means not to wait at all."""
     wanted = f"seconds, a number from {low:g} to {high:g}"
     bounds: dict[str, Any] = {"ge": low, "le": high, "allow_inf_nan": False}
     return setting(default, meaning, danger, allowed=wanted, unit="s", **bounds)

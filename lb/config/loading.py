@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from lb.config.gathering import gather_routes, gather_sets, nested
 from lb.config.messages import problems
 from lb.config.settings import FIELDS, Provenance, Settings
 from lb.config.sources import (
-    Given,
+    Found,
     chosen_file,
     from_environment,
     from_table,
@@ -42,46 +43,32 @@ def load(
     path, is_named = chosen_file(environ, folder)
     table = read_table(path, must_exist=is_named)
     by_file = from_table(table or {}, str(path))
-    by_environment = from_environment(environ)
-    given = by_file.values | by_environment.values
-    file = None if table is None else path
-    provenance = provenance_of(given, folder=folder, file=file)
-    return settle(given, provenance, by_file.problems + by_environment.problems)
-
-
-def provenance_of(
-    given: Mapping[str, Given], *, folder: Path, file: Path | None
-) -> Provenance:
-    """Where values came from, for `settle`."""
-    return Provenance(
-        folder=folder,
-        file=file,
-        origins={key: value.origin for key, value in given.items()},
-        values={key: value.value for key, value in given.items()},
+    by_environment = from_environment(environ, by_file.sets)
+    found = Found(
+        by_file.values | by_environment.values,
+        by_file.problems + by_environment.problems,
+        by_file.sets,
+        by_file.routes,
     )
+    return settle(found, folder=folder, file=None if table is None else path)
 
 
-def settle(
-    given: Mapping[str, Given], provenance: Provenance, wrong: list[str]
-) -> Settings:
-    """The settings that these values make; `wrong` is what is wrong already.
+def settle(found: Found, *, folder: Path, file: Path | None) -> Settings:
+    """The settings that values make which were found in `folder` and `file`.
 
     Raises:
-        ConfigError: with one line for each problem.
+        ConfigError: with one line for each problem, also those that it has already.
     """
+    provenance = Provenance(folder, file, found)
+    given, wrong = found.values, list(found.problems)
+    settings = Settings()
     try:
-        settings = Settings.model_validate(_nested(given), context=provenance)
+        settings = Settings.model_validate(nested(given), context=provenance)
     except ValidationError as error:
-        wrong = [*wrong, *problems(error, FIELDS, given)]
+        wrong += problems(error, FIELDS, given)
+    # Good or not, sets and routes are looked at: a person mends the file once.
+    settings = gather_sets(settings, found.sets, given, wrong)
+    settings = gather_routes(settings, found.routes, wrong)
     if wrong:
         raise ConfigError("\n".join(wrong))
     return settings
-
-
-def _nested(given: Mapping[str, Given]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
-    for key, (value, _) in given.items():
-        section, _, name = key.rpartition(".")
-        place = nested.setdefault(section, {}) if section else nested
-        place[name] = value
-    return nested

@@ -49,11 +49,12 @@ def problems(
     error: ValidationError,
     fields: Mapping[str, FieldInfo],
     given: Mapping[str, tuple[object, str]],
+    within: str = "",
 ) -> Iterator[str]:
     """One line for each fault that pydantic or a parser of ours found.
 
     `given` is each key's value as it was written, which validation may already
-    have changed, and its origin.
+    have changed, and its origin; `within` is what stands before the keys.
     """
     for details in error.errors(include_url=False):
         cause = details.get("ctx", {}).get("error")
@@ -61,14 +62,16 @@ def problems(
         key = (isinstance(cause, UnfitError) and cause.key) or key
         written, origin = given.get(key, (details["input"], "default"))
         for fault in _faults(written, cause):
-            place = f"{key}, item {fault.item}" if fault.item else key
-            yield f"{place} ({quoted(origin)}): {_blame(fault, fields[key])}"
+            yield line_for(within + key, fault, fields[key], origin)
 
 
-def _blame(fault: Fault, field: FieldInfo) -> str:
+def line_for(key: str, fault: Fault, field: FieldInfo, origin: str) -> str:
+    """The line for one fault of the setting `key`."""
+    place = f"{key}, item {fault.item}" if fault.item else key
     shown = MASK if is_secret(field) else value_text(fault.given)
     because = f"{fault.reason}; " if fault.reason else ""
-    return f"got {shown}; {because}allowed: {allowed_text(field)}"
+    allowed = allowed_text(field)
+    return f"{place} ({quoted(origin)}): got {shown}; {because}allowed: {allowed}"
 
 
 def _faults(written: object, cause: object) -> tuple[Fault, ...]:

@@ -2,7 +2,8 @@
 
 These declarations are the one source: validation, the messages of a failed
 start, `lb check` and the test of the manual (`lb.toml`) all read them. What
-bounds the traffic itself is in `traffic.py`. Nothing is read or chosen here.
+bounds the traffic itself is in `traffic.py`, how backends are chosen in
+`balance.py`. Nothing is read or chosen here.
 """
 
 from __future__ import annotations
@@ -22,20 +23,6 @@ HealthKind = Literal["tcp", "http"]
 Level = Literal["debug", "info", "warning", "error"]
 Listen = Annotated[str, BeforeValidator(listen_text)]
 Statuses = Annotated[StatusSet, BeforeValidator(StatusSet.parse)]
-
-_WORD = "[A-Za-z_][A-Za-z0-9_]*"
-
-
-class Balance(Section):
-    """How a backend is chosen among the candidates."""
-
-    policy: str = setting(
-        "round_robin",
-        "which policy chooses: its name, or package.module:function",
-        "A function is imported and runs for every request.",
-        allowed="a policy's name in a-z and _, or package.module:function",
-        pattern=rf"^([a-z_]+|{_WORD}(\.{_WORD})*:{_WORD})$",
-    )
 
 
 class Health(Section):

@@ -17,28 +17,23 @@ from pydantic import BaseModel, BeforeValidator, PrivateAttr
 
 from lb.config.addresses import Network, networks
 from lb.config.backends import ALLOWED, parse_backends
+from lb.config.balance import Balance, Queue
 from lb.config.fields import Count, Section, count, setting
-from lb.config.sections import (
-    LISTEN,
-    Admin,
-    Balance,
-    Demo,
-    Health,
-    Listen,
-    Log,
-    State,
-)
+from lb.config.routes import Route  # noqa: TC001 - pydantic needs it
+from lb.config.sections import LISTEN, Admin, Demo, Health, Listen, Log, State
+from lb.config.sets import Backends, SetSettings
 from lb.config.traffic import Headers, Limits, Pool, Retries, Timeouts
-from lb.model import Backend
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pydantic.fields import FieldInfo
 
+    from lb.config.sources import Found
+    from lb.model import Backend
+
 WORKERS_MAX = 256
 
-Backends = Annotated[tuple[Backend, ...], BeforeValidator(parse_backends)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(networks)]
 
 
@@ -57,9 +52,17 @@ class Provenance:
 
     folder: Path = field(default_factory=Path)
     file: Path | None = None
-    origins: Mapping[str, str] = field(default_factory=dict)
-    values: Mapping[str, object] = field(default_factory=dict)
-    """What was given for each key, as it was written."""
+    found: Found | None = None
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """Where each key was given."""
+        if self.found is None:
+            return {}
+        origins = {key: given.origin for key, given in self.found.values.items()}
+        if self.found.routes:
+            origins["routes"] = self.found.routes.origin
+        return origins
 
 
 class Settings(Section):
@@ -96,6 +99,7 @@ class Settings(Section):
         allowed="true or false",
     )
     balance: Balance = Balance()
+    queue: Queue = Queue()
     health: Health = Health()
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
@@ -106,6 +110,9 @@ class Settings(Section):
     state: State = State()
     admin: Admin = Admin()
     demo: Demo = Demo()
+    other_sets: tuple[SetSettings, ...] = ()
+    """The sets besides the one called `default`."""
+    routes: tuple[Route, ...] = ()
 
     _provenance: Provenance = PrivateAttr(default_factory=Provenance)
 
@@ -113,6 +120,23 @@ class Settings(Section):
         """Keep where the values came from, when the loader says so."""
         if isinstance(context, Provenance):
             self._provenance = context
+
+    @property
+    def sets(self) -> tuple[SetSettings, ...]:
+        """All sets. The first is `default`; it may have no backends if others have."""
+        default = SetSettings.model_construct(
+            backends=self.backends,
+            balance=self.balance,
+            health=self.health,
+            retries=self.retries,
+            queue=self.queue,
+        )
+        return (default, *self.other_sets)
+
+    @property
+    def all_backends(self) -> tuple[Backend, ...]:
+        """The backends of all sets; each knows its set, and no two names are alike."""
+        return tuple(backend for each in self.sets for backend in each.backends)
 
     @property
     def file(self) -> Path | None:
@@ -124,34 +148,37 @@ class Settings(Section):
         """The working folder of the load: relative paths start here."""
         return self._provenance.folder
 
-    def value_of(self, key: str) -> object:
-        """The value in force of a dotted key."""
-        section, _, name = key.rpartition(".")
-        return getattr(getattr(self, section) if section else self, name)
-
     @property
-    def values(self) -> Mapping[str, object]:
-        """What was given for each dotted key that has not its default, as written."""
-        return self._provenance.values
+    def found(self) -> Found | None:
+        """What the sources gave, as it was written; None if there were none."""
+        return self._provenance.found
 
     @property
     def origins(self) -> Mapping[str, str]:
-        """Each dotted key to `default`, the file's path or the variable's name."""
+        """Each dotted key to `default`, the file's path or the variable's name.
+
+        Of a set, only keys that it has itself: `sets.NAME.health.path`.
+        """
         given = self._provenance.origins
-        return MappingProxyType({key: given.get(key, "default") for key in FIELDS})
+        return MappingProxyType({**dict.fromkeys(FIELDS, "default"), **given})
 
 
-def _declared() -> dict[str, FieldInfo]:
-    fields: dict[str, FieldInfo] = {}
-    for name, info in Settings.model_fields.items():
+def health_by_set(settings: Settings) -> dict[str, Health]:
+    """How the backends of each set are probed."""
+    return {each.name: each.health for each in settings.sets}
+
+
+def _declared(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
+    for name, info in section.model_fields.items():
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            inner = kind.model_fields.items()
-            fields |= {f"{name}.{key}": value for key, value in inner}
-        else:
-            fields[name] = info
-    return fields
+            yield from _declared(kind, f"{prefix}{name}.")
+        elif info.description:  # sets and routes are no keys: what they hold is
+            yield prefix + name, info
 
 
-FIELDS: Mapping[str, FieldInfo] = MappingProxyType(_declared())
-"""Every dotted key in the order of the manual, with its declaration."""
+FIELDS: Mapping[str, FieldInfo] = MappingProxyType(dict(_declared(Settings, "")))
+"""Every dotted key in the order of the manual, with its declaration.
+
+`lb.config.sets` says which of them may also stand in a set.
+"""

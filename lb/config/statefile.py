@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lb.config.sets import DEFAULT, key_in_set
 from lb.config.sources import variable_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def _folder() -> Path:
 def _digest(settings: Settings) -> str:
     place = os.path.realpath(settings.file or settings.folder)
     facts = [place, settings.bind]
-    if settings.origins["backends"] == variable_of("backends"):
-        facts += [f"{backend.name}={backend.address}" for backend in settings.backends]
+    for each in settings.sets:
+        key = "backends" if each.name == DEFAULT else key_in_set(each.name, "backends")
+        if settings.origins.get(key) == variable_of(key):
+            facts += [f"{backend.name}={backend.address}" for backend in each.backends]
     data = "\0".join(facts).encode(errors="surrogateescape")
     return hashlib.sha256(data).hexdigest()[:12]

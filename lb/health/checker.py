@@ -17,6 +17,8 @@ from lb.health.term import Term
 from lb.shm import Leadership
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lb.health.settings import HealthSettings
     from lb.health.term import Log
     from lb.shm import SharedFile
@@ -40,8 +42,9 @@ class Stop(Protocol):
 class Checker:
     """Checks health, or stands by for it, from `run` until `stop` is set.
 
-    `preferred` contenders lead whenever they are there.  The checker closes
-    neither file nor log.
+    `preferred` contenders lead whenever they are there.  `by_set` are the settings
+    of sets that have their own; `settings` are everybody else's, and say how many
+    probes may run at once.  The checker closes neither file nor log.
     """
 
     def __init__(
@@ -52,17 +55,20 @@ class Checker:
         *,
         preferred: bool,
         stop: Stop,
+        by_set: Mapping[str, HealthSettings] | None = None,
     ) -> None:
         self._file = file
-        self._settings = settings
+        self._terms = settings, by_set or {}
         self._log = log
         self._preferred = preferred
         self._stop = stop
 
-    def use(self, settings: HealthSettings) -> None:
+    def use(
+        self, settings: HealthSettings, by_set: Mapping[str, HealthSettings]
+    ) -> None:
         """Probe by other settings from the next turn on; counts in a row begin anew."""
-        if settings != self._settings:
-            self._settings = settings
+        if (settings, by_set) != self._terms:
+            self._terms = settings, by_set
 
     def run(self) -> None:
         """Lead or stand by until stopped; gives up the leadership at the end.
@@ -94,10 +100,16 @@ class Checker:
 
     def _lead(self, leadership: Leadership) -> None:
         """Lead until stopped, asked to yield, or told to go by other settings."""
-        settings = self._settings
-        term = Term(self._file, settings, self._log, leadership=leadership)
+        terms = self._terms
+        term = Term(
+            self._file,
+            terms[0],
+            self._log,
+            leadership=leadership,
+            by_set=terms[1],
+        )
         try:
-            while not self._stop.is_set() and settings is self._settings:
+            while not self._stop.is_set() and terms is self._terms:
                 if leadership.should_yield():
                     self._log.info(
                         "process %d leaves the health checks to the health process",

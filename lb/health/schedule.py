@@ -4,17 +4,18 @@ Probes of one backend start an interval apart, give or take a tenth, so that
 backends which were probed together drift apart; first probes are spread, evenly,
 over half a second, or over an interval when there are many.  While a verdict is
 in doubt the fast interval counts, and so it does between probes that somebody
-asked for at once.  Pure: the clock's readings and chance are handed in.
+asked for at once.  Each backend has its own pace, that of its set.  Pure: the
+clock's readings and chance are handed in.
 """
 
 from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Mapping
 
 JITTER = 0.1
 FIRST_SPREAD_S = 0.5
@@ -22,9 +23,17 @@ FEW = 64
 """Up to so many first probes fit into half a second without a burst to speak of."""
 
 
+class Pace(NamedTuple):
+    """Seconds from one probe's start to the next's; `fast` while in doubt."""
+
+    interval: float
+    fast: float
+
+
 @dataclass(slots=True)
 class _Entry:
-    due: float
+    pace: Pace
+    due: float = 0.0
     started: float = float("-inf")
     under_way: bool = False
     hurried: bool = False
@@ -37,11 +46,7 @@ class Schedule:
     `chance` gives numbers from 0 to 1, as `random.random`.
     """
 
-    def __init__(
-        self, *, interval: float, fast_interval: float, chance: Callable[[], float]
-    ) -> None:
-        self._interval = interval
-        self._fast = min(fast_interval, interval)
+    def __init__(self, chance: Callable[[], float]) -> None:
         self._chance = chance
         self._entries: dict[int, _Entry] = {}
         # Holds every waiting key at its due time, and times that are no more.
@@ -50,18 +55,30 @@ class Schedule:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def reset(self, keys: Iterable[int], now: float) -> None:
-        """Probe exactly these keys; those that were there keep their times."""
-        wanted = list(dict.fromkeys(keys))
+    def reset(self, paces: Mapping[int, Pace], now: float) -> None:
+        """Probe exactly these keys, each at its pace.
+
+        Those that were there keep their times, but none waits for longer than its
+        pace of now asks.
+        """
         old = self._entries
-        self._entries = {key: old[key] for key in wanted if key in old}
-        new = [key for key in wanted if key not in old]
-        spread = self._interval
-        if len(new) <= FEW:
-            spread = min(spread, FIRST_SPREAD_S)
-        for place, key in enumerate(new):
-            self._entries[key] = _Entry(due=0.0)
-            self._put(key, now + spread * place / len(new))
+        self._entries = {key: old[key] for key in paces if key in old}
+        for key, entry in self._entries.items():
+            if entry.pace != paces[key]:
+                entry.pace = paces[key]
+                self._bring_forward(
+                    key, entry, entry.started + entry.pace.interval, now
+                )
+        new: dict[Pace, list[int]] = {}
+        for key in paces:
+            if key not in old:
+                new.setdefault(paces[key], []).append(key)
+        is_few = len(paces) - len(self._entries) <= FEW
+        for pace, keys in new.items():
+            spread = min(pace.interval, FIRST_SPREAD_S) if is_few else pace.interval
+            for place, key in enumerate(keys):
+                self._entries[key] = _Entry(pace)
+                self._put(key, now + spread * place / len(keys))
 
     def take_due(self, now: float, limit: int) -> list[int]:
         """At most `limit` keys whose time has come; they are under way now."""
@@ -84,7 +101,8 @@ class Schedule:
         if entry is None or not entry.under_way:
             return
         entry.under_way = False
-        gap = self._fast if in_doubt or entry.hurried else self._jittered()
+        is_fast = in_doubt or entry.hurried
+        gap = _fast(entry.pace) if is_fast else self._jittered(entry.pace)
         self._put(key, max(now, entry.started + gap))
 
     def probe_now(self, key: int, now: float) -> None:
@@ -95,9 +113,7 @@ class Schedule:
         if entry.under_way:
             entry.hurried = True
             return
-        due = max(now, entry.started + self._fast)
-        if due < entry.due:
-            self._put(key, due)
+        self._bring_forward(key, entry, entry.started + _fast(entry.pace), now)
 
     def next_due(self) -> float | None:
         """When the next waiting key is due; None if none waits."""
@@ -109,9 +125,19 @@ class Schedule:
             heapq.heappop(self._heap)
         return None
 
+    def _bring_forward(self, key: int, entry: _Entry, due: float, now: float) -> None:
+        """Probe a waiting key earlier; later is as it was."""
+        due = max(now, due)
+        if not entry.under_way and due < entry.due:
+            self._put(key, due)
+
     def _put(self, key: int, due: float) -> None:
         self._entries[key].due = due
         heapq.heappush(self._heap, (due, key))
 
-    def _jittered(self) -> float:
-        return self._interval * (1 + JITTER * (2 * self._chance() - 1))
+    def _jittered(self, pace: Pace) -> float:
+        return pace.interval * (1 + JITTER * (2 * self._chance() - 1))
+
+
+def _fast(pace: Pace) -> float:
+    return min(pace.fast, pace.interval)

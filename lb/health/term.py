@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from lb.health.probe import probe
-from lb.health.schedule import Schedule
+from lb.health.schedule import Pace, Schedule
 from lb.health.verdict import HealthState
 from lb.model import Verdict, Wish
 from lb.shm import VerdictWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from lb.health.settings import HealthSettings
     from lb.health.verdict import Transition
@@ -53,6 +53,8 @@ class Watched:
     """A backend under watch: what the file said of it, and the counts."""
 
     known: BackendState
+    settings: HealthSettings
+    """Its set's."""
     health: HealthState
     verdict_at: float
     """Unix time of the verdict, 0.0 for none."""
@@ -70,7 +72,8 @@ class Ended:
 class Term:
     """One time of leading: the schedule, the counts and the probes under way.
 
-    `check` makes one probe; it may be called in many threads at a time.
+    `check` makes one probe; it may be called in many threads at a time.  `by_set`
+    and `settings` as for `Checker`.
     """
 
     def __init__(
@@ -80,18 +83,16 @@ class Term:
         log: Log,
         *,
         leadership: Leadership,
+        by_set: Mapping[str, HealthSettings] | None = None,
         check: Callable[[Address, HealthSettings], ProbeRecord] = probe,
     ) -> None:
         self._file = file
         self._settings = settings
+        self._by_set = by_set or {}
         self._log = log
         self._check = check
         self._writer = VerdictWriter(file, leadership)
-        self._schedule = Schedule(
-            interval=settings.interval,
-            fast_interval=settings.fast_interval,
-            chance=random.random,
-        )
+        self._schedule = Schedule(random.random)
         self._watched: dict[int, Watched] = {}
         self._seen_generation = -1
         self._failures = file.failure_totals()
@@ -137,16 +138,22 @@ class Term:
             for known in self._file.backends()
             if known.wish is not Wish.MAINT
         }
-        self._schedule.reset(self._watched, now)
+        self._schedule.reset(
+            {key: pace_of(watched.settings) for key, watched in self._watched.items()},
+            now,
+        )
 
     def _watch(self, known: BackendState, before: Watched | None) -> Watched:
-        if before is not None:
+        settings = self._by_set.get(known.backend.group, self._settings)
+        if before is not None and before.settings is settings:
             before.known = known
             return before
-        health = HealthState(
-            known.verdict, rise=self._settings.rise, fall=self._settings.fall
-        )
-        return Watched(known, health, known.since)
+        # In another set other probes count: the row of them starts anew.
+        verdict, since = known.verdict, known.since
+        if before is not None:
+            verdict, since = before.health.verdict, before.verdict_at
+        health = HealthState(verdict, rise=settings.rise, fall=settings.fall)
+        return Watched(known, settings, health, since)
 
     def _hear_traffic(self, now: float) -> None:
         """Probe at once what a worker could not connect to.
@@ -177,12 +184,12 @@ class Term:
         room = self._settings.concurrency - self._under_way
         for key in self._schedule.take_due(now, room):
             self._under_way += 1
-            self._threads.submit(self._run, key, self._watched[key].known)
+            self._threads.submit(self._run, key, self._watched[key])
 
-    def _run(self, key: int, known: BackendState) -> None:
+    def _run(self, key: int, watched: Watched) -> None:
         """In a thread of the pool: one probe, and word of its end."""
         try:
-            record = self._check(known.backend.address, self._settings)
+            record = self._check(watched.known.backend.address, watched.settings)
         # Whatever a probe raises must come back, or it stays under way for ever.
         except Exception as error:  # noqa: BLE001
             self._ended.put(Ended(key, None, error))
@@ -238,6 +245,11 @@ class Term:
             past_of(transition, record.at - watched.verdict_at),
         )
         watched.verdict_at = record.at
+
+
+def pace_of(settings: HealthSettings) -> Pace:
+    """How often a backend with these settings is probed."""
+    return Pace(settings.interval, settings.fast_interval)
 
 
 def reason_of(transition: Transition, last: ProbeRecord) -> str:

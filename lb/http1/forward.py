@@ -123,20 +123,22 @@ def response_head(
     keep_alive: bool,
     via: bytes,
     date: Callable[[], bytes],
+    added: bytes = b"",
 ) -> bytes:
     """The whole head to send to a client of HTTP/1.`minor`, with its empty line.
 
     `keep_alive` must already be False where the body can only end by a close. `date`
-    gives one to a response that has none (RFC 9110 section 6.6.1). The usual form is
-    remembered in the head, 0.1 us instead of 0.8 when the same answer comes again.
+    gives one to a response that has none (RFC 9110 section 6.6.1). `added` are lines
+    of this response alone, each with its CRLF before it. The usual form is remembered
+    in the head, 0.1 us instead of 0.8 when the same answer comes again.
     """
-    is_usual = keep_alive and minor >= 1
+    is_usual = keep_alive and minor >= 1 and not added
     if is_usual and head.wire_via is via:
         return head.wire
     connection = CLOSE if not keep_alive else b"" if minor >= 1 else KEEP
     if minor >= 1 and head.length in (CHUNKED, UNTIL_CLOSE):
         connection += b"\r\nTransfer-Encoding: chunked"
-    fields = b"".join(head.lines)
+    fields = b"".join(head.lines) + added
     if head.upgrade and head.status in UPGRADING:
         connection = _upgrade_line(head, connection)
     if b"\r\nDate: " not in fields and b"\r\ndate: " not in fields:

@@ -21,6 +21,7 @@ ALLOWED: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 _SENTENCES: Final = {
     400: "The request is malformed.",
+    404: "Nothing is served under this name.",
     405: "This method is not offered here.",
     408: "The request did not arrive in time.",
     413: "The request body is too large.",
@@ -59,9 +60,17 @@ def reply(error: HttpError, *, via: str) -> tuple[int, list[tuple[str, str]], by
 
 
 def reply_bytes(
-    error: HttpError, *, via: str, date: bytes, keep_alive: bool, has_body: bool = True
+    error: HttpError,
+    *,
+    via: str,
+    date: bytes,
+    keep_alive: bool,
+    has_body: bool = True,
+    added: bytes = b"",
 ) -> bytes:
     """The same answer as one HTTP/1.1 message; without body for HEAD.
+
+    `added` are further lines, each with its CRLF before it.
 
     It MUST have a `date` (RFC 9110 section 6.6.1).
     """
@@ -70,5 +79,5 @@ def reply_bytes(
     lines.append(f"Date: {date.decode('ascii')}")
     lines += [f"{name}: {value}" for name, value in fields]
     lines.append("Connection: keep-alive" if keep_alive else "Connection: close")
-    head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+    head = "\r\n".join(lines).encode("latin-1") + added + b"\r\n\r\n"
     return head + body if has_body else head

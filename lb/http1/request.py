@@ -34,7 +34,7 @@ from lb.http1.grammar import (
     MAX_LEARNED_NAME,
 )
 from lb.http1.memory import Memory
-from lb.http1.request_fields import FORWARDED, SPECIAL_FIELDS, settle_upgrade
+from lb.http1.request_fields import SPECIAL_FIELDS, TRUSTED_ONLY, settle_upgrade
 
 MAX_FIELDS: Final = 256
 """Fields in one head: picohttpparser's table in gunicorn_h1c holds no more."""
@@ -103,6 +103,7 @@ class RequestHead:
         "size",
         "target",
         "upgrade",
+        "wants_explanation",
         "wants_upgrade",
         "wire",
         "wire_peer",
@@ -121,6 +122,7 @@ class RequestHead:
         self.expects_continue = False
         self.upgrade = b""
         self.wants_upgrade = False
+        self.wants_explanation = False
         self.request_id = b""
         self.max_forwards = -1
         self.nominated: list[bytes] = []
@@ -264,7 +266,7 @@ class RequestParser:
 
     def _special(self, head: RequestHead, name: bytes, value: bytes) -> bytes:
         """What is passed on of a field that is not simply kept: a line or nothing."""
-        if name in FORWARDED and not self._trusts_peer:
+        if name in TRUSTED_ONLY and not self._trusts_peer:
             return b""
         rule = SPECIAL_FIELDS.get(name)
         return rule(head, value) if rule else b""

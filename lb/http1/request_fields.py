@@ -128,9 +128,17 @@ def _forwarded(head: RequestHead, value: bytes) -> bytes:
     return b""
 
 
+def _explain(head: RequestHead, value: bytes) -> bytes:
+    head.wants_explanation = value == b"1"
+    return b""
+
+
 FORWARDED: Final = frozenset(
     (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded")
 )
+
+TRUSTED_ONLY: Final = FORWARDED | {b"lb-explain"}
+"""Fields that are dropped unless a trusted proxy sent them."""
 
 _NOT_NOMINATED: Final = HOP_BY_HOP | FORWARDED | {b"close", b"host", b"content-length"}
 """Connection options that name no field to remove, or one that must stay.
@@ -150,5 +158,6 @@ SPECIAL_FIELDS: Final[dict[bytes, Callable[[RequestHead, bytes], bytes]]] = {
     b"x-forwarded-proto": _forwarded_proto,
     b"x-forwarded-host": _forwarded_host,
     b"forwarded": _forwarded,
+    b"lb-explain": _explain,
 }
 """Field name in lower case to its rule: notes in the head, returns the line to send."""

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lb.balance.policy import Policy
 from lb.errors import FullError, UnavailableError
 from lb.proxy.waiting import WaitingLine
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from lb.balance.ask import Ask
-    from lb.balance.policy import Policy
     from lb.proxy.exchange import Request
     from lb.proxy.loads import LiveLoads
     from lb.proxy.tally import Tally
@@ -45,6 +44,8 @@ class BackendSet:
         self.name = name
         self.policy = policy
         self.policy_name = policy_name.encode()
+        self.has_answers = type(policy).answer is not Policy.answer
+        """Whether the policy may leave something in responses."""
         self.attempts = attempts
         self.line = WaitingLine(queue)
         self._tally = tally
@@ -64,6 +65,7 @@ class BackendSet:
         if self.candidates:
             policy.update(self.candidates)
         self.policy, self.policy_name = policy, name.encode()
+        self.has_answers = type(policy).answer is not Policy.answer
 
     def retire(self) -> None:
         """Give no backend any more: the settings do not have this set."""
@@ -149,10 +151,6 @@ class BackendSet:
             elif self._is_full(backend):
                 reasons.append((backend, "full"))
         return reasons
-
-    def inputs(self, ask: Ask, backend: LiveBackend) -> str:
-        """What the policy looks at in a candidate."""
-        return self.policy.inputs(ask, backend)
 
     def _enter(self, backend: LiveBackend, request: Request) -> bool:
         entered = self._tally.enter(backend)

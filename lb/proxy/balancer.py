@@ -11,22 +11,23 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from lb.balance.options import PolicyOptions
-from lb.balance.registry import make_policy
-from lb.config import state_path
+from lb.config import SetSettings, state_path
 from lb.errors import ConfigError, StateFileError
 from lb.proxy.accesslog import STANDARD_OUTPUT, AccessLog, open_file
 from lb.proxy.backend_set import BackendSet
 from lb.proxy.engine import Engine
 from lb.proxy.loads import LiveLoads
+from lb.proxy.placement import Placement
+from lb.proxy.placing import check_policies, policy_of, router_of
 from lb.proxy.roster import Roster
 from lb.proxy.tally import LockedTally, PlainTally
 from lb.proxy.terms import (
     parser_of,
     pool_limits_of,
     queue_limits_of,
-    sets_of,
     timeouts_of,
+    used_balance,
+    used_balances,
 )
 from lb.shm import SharedFile, publish
 from lb.upstream.backend import LiveBackend
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from lb.balance.policy import Policy
     from lb.config import Settings
     from lb.model import Backend
-    from lb.proxy.exchange import Request
-    from lb.proxy.terms import SetSettings
     from lb.shm import Slot
     from lb.streams.stream import Transport
 
@@ -77,10 +76,8 @@ class Balancer:
         self.in_flight = self.file.in_flight_reader()
         self.tally = (LockedTally if threads else PlainTally)(self.slot)
         self._loads = LiveLoads(self.in_flight)
-        self._sets = {
-            name: self._make_set(name, each, self._make_policy(each))
-            for name, each in sets_of(settings).items()
-        }
+        self._sets: dict[str, BackendSet] = {}
+        placement = self._place(settings, self._new_policies(settings))
         self.roster = Roster(
             self.file, self.slot, self._sets, self._make_backend, follow=follow
         )
@@ -88,7 +85,7 @@ class Balancer:
             self.roster,
             self.tally,
             timeouts_of(settings),
-            find_set=self._find_set,
+            find_set=placement.find,
         )
         self.log = open_access_log(settings)
 
@@ -106,37 +103,66 @@ class Balancer:
         Raises:
             ConfigError: a policy cannot be made, or the access log not be written.
         """
-        before, wanted = sets_of(self.settings), sets_of(settings)
-        policies = {
-            name: self._make_policy(each)
-            for name, each in wanted.items()
-            if name not in before or before[name].balance != each.balance
-        }
+        policies = self._new_policies(settings, self.settings)
         log = self._renewed_log(settings)
         # From here on nothing can fail.
-        self._apply_sets(wanted, policies)
+        placement = self._place(settings, policies)
         self._parser, self._limits = parser_of(settings), pool_limits_of(settings)
         for backend in self.roster.backends:
             backend.use(self._parser, self._limits)
-        self.engine.use(timeouts_of(settings))
+        self.engine.use(timeouts_of(settings), find_set=placement.find)
         old, self.log, self.settings = self.log, log, settings
         if old is not None and old is not log:
             old.close(0.0)  # its thread writes what it has, and nobody waits for it
 
-    def _apply_sets(
-        self, wanted: Mapping[str, SetSettings], policies: Mapping[str, Policy[Any]]
-    ) -> None:
-        for name in self._sets.keys() - wanted.keys():
+    def _new_policies(
+        self, settings: Settings, before: Settings | None = None
+    ) -> dict[str, Policy[Any]]:
+        """The policies of sets that are new, or choose otherwise than `before`."""
+        there = used_balances(before) if before is not None else {}
+        return {
+            each.name: policy_of(
+                # What nobody uses is not checked at the start: it must not raise.
+                each if each.backends else SetSettings(name=each.name),
+                offset=self.slot.index,
+                loads=self._loads,
+                folder=settings.folder,
+            )
+            for each in settings.sets
+            if there.get(each.name) != used_balance(each)
+        }
+
+    def _place(
+        self, settings: Settings, policies: Mapping[str, Policy[Any]]
+    ) -> Placement:
+        """The sets of these settings, with these policies if not their own already."""
+        for name in self._sets.keys() - {each.name for each in settings.sets}:
             self._sets.pop(name).retire()
-        for name, each in wanted.items():
-            there = self._sets.get(name)
+        for each in settings.sets:
+            there = self._sets.get(each.name)
             if there is None:
-                self._sets[name] = self._make_set(name, each, policies[name])
+                self._sets[each.name] = self._make_set(each, policies[each.name])
                 continue
-            if name in policies:
-                there.use_policy(policies[name], each.balance.policy)
+            if each.name in policies:
+                there.use_policy(policies[each.name], each.balance.policy)
             there.attempts = each.retries.attempts
             there.line.use(queue_limits_of(each))
+        sets = [self._sets[each.name] for each in settings.sets]
+        return Placement(sets, router_of(settings))
+
+    def _make_set(self, each: SetSettings, policy: Policy[Any]) -> BackendSet:
+        return BackendSet(
+            each.name,
+            policy,
+            policy_name=each.balance.policy,
+            attempts=each.retries.attempts,
+            queue=queue_limits_of(each),
+            tally=self.tally,
+            loads=self._loads,
+        )
+
+    def _make_backend(self, backend: Backend) -> LiveBackend:
+        return LiveBackend(backend, self._transport, self._parser, self._limits)
 
     def _renewed_log(self, settings: Settings) -> AccessLog | None:
         """The access log that the settings ask for: the same one, or another."""
@@ -147,32 +173,6 @@ class Balancer:
         if self.log is not None:
             self.log.reopen()
         return self.log
-
-    def _make_backend(self, backend: Backend) -> LiveBackend:
-        return LiveBackend(backend, self._transport, self._parser, self._limits)
-
-    def _make_policy(self, settings: SetSettings) -> Policy[Any]:
-        return make_policy(
-            settings.balance.policy,
-            offset=self.slot.index,
-            options=PolicyOptions(loads=self._loads),
-        )
-
-    def _make_set(
-        self, name: str, settings: SetSettings, policy: Policy[Any]
-    ) -> BackendSet:
-        return BackendSet(
-            name,
-            policy,
-            policy_name=settings.balance.policy,
-            attempts=settings.retries.attempts,
-            queue=queue_limits_of(settings),
-            tally=self.tally,
-            loads=self._loads,
-        )
-
-    def _find_set(self, request: Request) -> BackendSet:
-        return self._sets["default"]
 
     def beat(self) -> None:
         """What is to be done once a second, also while no request comes."""
@@ -205,11 +205,11 @@ def join(settings: Settings, *, published: bool) -> tuple[SharedFile, Slot]:
         # Where it was removed or damaged since, making it anew is right after all.
         with contextlib.suppress(StateFileError):
             return _enter(path)
-    publish(path, settings.backends)
+    publish(path, settings.all_backends)
     with contextlib.suppress(ReplacedError):
         return _enter(path)
     # Another publisher was faster with a file that nobody used: use its.
-    publish(path, settings.backends)
+    publish(path, settings.all_backends)
     return _enter(path)
 
 
@@ -231,9 +231,9 @@ def check(settings: Settings) -> None:
     Makes the access log's file, if there is none.
 
     Raises:
-        ConfigError: the policy is unknown, or the access log cannot be written.
+        ConfigError: a policy cannot be made, or the access log cannot be written.
     """
-    make_policy(settings.balance.policy, offset=0)
+    check_policies(settings)
     where = _log_target(settings)
     if where not in (WITHOUT_LOG, STANDARD_OUTPUT):
         with _log_faults(where):

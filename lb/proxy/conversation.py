@@ -28,6 +28,7 @@ from lb.http1.replies import reply_bytes
 from lb.proxy.accesslog import line
 from lb.proxy.exchange import Request
 from lb.proxy.httpdate import http_date
+from lb.proxy.marks import mark_lines
 from lb.proxy.tunnel import Tunnel
 from lb.proxy.upload import StreamSource, Upload, check_size
 from lb.streams.splice import Pipe
@@ -131,6 +132,8 @@ class Conversation:
         except ClientGoneError:
             self._record(request, LEFT_STATUS, 0, LEFT)
             raise
+        if response.connection is not None:
+            response.connection.client = self._stream
         try:
             return self._relay(request, response)
         except (ClientGoneError, StreamClosedError, StreamTimeoutError):
@@ -245,6 +248,7 @@ class Conversation:
             keep_alive=keep_alive,
             via=self._peer.via,
             date=http_date,
+            added=mark_lines(request),
         )
         if head.status == 101:
             return self._tunnel(request, response, wire)
@@ -336,6 +340,7 @@ class Conversation:
             date=http_date(),
             keep_alive=keep_alive,
             has_body=has_body,
+            added=mark_lines(request, is_refused=True) if request else b"",
         )
         if request is not None:
             self._record(request, error.status, 0, error.label, detail=error.detail)

@@ -16,12 +16,14 @@ from lb.errors import (
     ConnectRefusedError,
     ConnectTimeoutError,
     FinalRecipientError,
+    NoRouteError,
     ResponseError,
     UnavailableError,
 )
 from lb.http1.grammar import IDEMPOTENT
 from lb.proxy.asker import Asker
 from lb.proxy.exchange import Response
+from lb.proxy.explain import Explanation
 from lb.proxy.retry import Again, after
 from lb.shm import Passage
 
@@ -68,15 +70,19 @@ class Engine:
         self._asker = Asker(timeouts)
         self._find_set = find_set
 
-    def use(self, timeouts: Timeouts) -> None:
-        """Go by other timeouts, in waits that begin from now on."""
+    def use(
+        self, timeouts: Timeouts, *, find_set: Callable[[Request], BackendSet]
+    ) -> None:
+        """Go by other settings, in waits and choices that begin from now on."""
         self._timeouts = timeouts
         self._asker = Asker(timeouts)
+        self._find_set = find_set
 
     def exchange(self, request: Request) -> Response:
         """The response to `request`; whoever gets it must `finish` or `close` it.
 
         Raises:
+            NoRouteError: it is for no set (404).
             UnavailableError: no backend may be used, or has room in time (503).
             FinalRecipientError: it is answered here.
             AttemptError: the last attempt's failure (502 or 504).
@@ -98,6 +104,8 @@ class Engine:
                 to_connect = isinstance(error, CONNECT_FAILURES)
                 self._tally.fail(backend, error.label, to_connect=to_connect)
                 request.failed_at(backend.id)
+                if request.explanation is not None:
+                    request.explanation.failed(backend, error)
                 again = self._after(error, request)
                 tried.append(backend)
                 following = self._another(request, tried, again)
@@ -115,6 +123,8 @@ class Engine:
         self._roster.refresh()
         chosen = request.backend_set = self._find_set(request)
         request.policy = chosen.policy_name
+        if request.head.wants_explanation:
+            request.explanation = Explanation(chosen, request)
         try:
             return chosen.take(request)
         except UnavailableError as error:
@@ -162,11 +172,11 @@ class Engine:
         if head.max_forwards == 0:
             return None
         self._roster.refresh()
-        chosen = request.backend_set = self._find_set(request)
-        request.policy = chosen.policy_name
         try:
+            chosen = request.backend_set = self._find_set(request)
+            request.policy = chosen.policy_name
             backend = chosen.take(request)
-        except UnavailableError:
+        except (UnavailableError, NoRouteError):
             return None
         request.backend = backend
         connection = backend.take_idle(now, is_precious=head.method not in IDEMPOTENT)

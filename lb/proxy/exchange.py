@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lb.http1.request import RequestHead
     from lb.http1.response import ResponseHead
     from lb.proxy.backend_set import BackendSet
+    from lb.proxy.explain import Explanation
     from lb.proxy.upload import Upload
     from lb.shm import RowCells
     from lb.upstream.backend import LiveBackend
@@ -37,6 +38,7 @@ class Request(Passage):
         "backend_set",
         "connection",
         "entered",
+        "explanation",
         "head",
         "is_abandoned",
         "on_interim",
@@ -65,6 +67,7 @@ class Request(Passage):
         self.connection: Connection | None = None
         self.entered: RowCells | None = None
         """Where the attempt under way is counted as in flight."""
+        self.explanation: Explanation | None = None
         self.unsent: bytes = b""
         """What of `wire` the kernel did not take at once."""
         self.is_abandoned = False
@@ -130,6 +133,7 @@ class Response:
         if connection is not None:
             # From here on, a client that leaves must not touch it.
             self._request.connection = None
+            connection.client = None
             self._release(self._request, connection)
 
     def close(self) -> None:

@@ -29,6 +29,7 @@ from lb.errors import (
 from lb.http1.forward import response_head
 from lb.proxy.conversation import LEFT, Conversation
 from lb.proxy.httpdate import http_date
+from lb.proxy.marks import mark_lines
 from lb.streams.stream import NEVER
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Session(Conversation):
             head = self._parser.parse(data)
         except RequestError:
             return False
-        if head is None:
+        if head is None or head.wants_explanation:
             return False
         length = head.length
         if length and (
@@ -160,12 +161,14 @@ class Session(Conversation):
         head, body = answer
         self._request = None
         keep_alive = request.head.keep_alive and not lane.is_stopping
+        chosen = request.backend_set
         wire = response_head(
             head,
             minor=request.head.minor,
             keep_alive=keep_alive,
             via=self._peer.via,
             date=http_date,
+            added=mark_lines(request) if chosen and chosen.has_answers else b"",
         )
         if body:
             wire += body

@@ -6,7 +6,7 @@ when other settings are put in force.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from lb.http1.response import ResponseParser
 from lb.proxy.asker import Timeouts
@@ -14,29 +14,24 @@ from lb.proxy.waiting import QueueLimits
 from lb.upstream.backend import PoolLimits
 
 if TYPE_CHECKING:
-    from lb.config import Balance, Retries, Settings
+    from lb.config import Balance, SetSettings, Settings
 
 
-class SetSettings(Protocol):
-    """What a set is made from."""
-
-    @property
-    def balance(self) -> Balance:
-        """How it chooses."""
-
-    @property
-    def retries(self) -> Retries:
-        """How often it tries."""
+def used_balance(each: SetSettings) -> Balance | None:
+    """How a set chooses; None for one without backends, which never does."""
+    return each.balance if each.backends else None
 
 
-def sets_of(settings: Settings) -> dict[str, SetSettings]:
-    """The sets that the settings name."""
-    return {"default": settings}
+def used_balances(settings: Settings) -> dict[str, Balance | None]:
+    """The same for all sets, by name."""
+    return {each.name: used_balance(each) for each in settings.sets}
 
 
-def queue_limits_of(settings: SetSettings) -> QueueLimits:
+def queue_limits_of(each: SetSettings) -> QueueLimits:
     """The bounds of a set's line."""
-    return QueueLimits()
+    return QueueLimits(
+        size=each.queue.size, timeout_s=each.queue.timeout, hold_s=each.queue.hold
+    )
 
 
 def parser_of(settings: Settings) -> ResponseParser:

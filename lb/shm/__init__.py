@@ -9,7 +9,9 @@
 of HTTP, sockets or settings, and starts nothing.
 """
 
+from lb.shm.arrivals import Arrivals
 from lb.shm.blocks import RowCells
+from lb.shm.edit import TableEditor, edit_table
 from lb.shm.file import SharedFile
 from lb.shm.histogram import Histogram
 from lb.shm.inflight import InFlight
@@ -24,6 +26,7 @@ from lb.shm.table import TableRow, identity
 from lb.shm.totals import BackendTotals, Latencies, WorkerTotals
 
 __all__ = [
+    "Arrivals",
     "BackendState",
     "BackendTotals",
     "Histogram",
@@ -38,9 +41,11 @@ __all__ = [
     "SharedFile",
     "Slot",
     "SlotState",
+    "TableEditor",
     "TableRow",
     "VerdictWriter",
     "WorkerTotals",
+    "edit_table",
     "identity",
     "leader_pid",
     "publish",

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 from lb.errors import StateFileError
 from lb.shm import slots, table
 from lb.shm.document import read_document
+from lb.shm.edit import edit_table
 from lb.shm.geometry import Geometry, read_geometry
 from lb.shm.inflight import InFlight
 from lb.shm.layout import (
@@ -174,6 +175,17 @@ class SharedFile:
         """
         return list(table.read_rows(self.cells, self.geometry))
 
+    def removed(self) -> list[table.TableRow]:
+        """The backends that the settings name and that were removed at run time."""
+        return list(table.read_removed(self.cells, self.geometry))
+
+    def cuts(self) -> dict[int, float]:
+        """When what is in flight is cut, by backend id, in unix seconds; most never.
+
+        2 us for 64 rows.
+        """
+        return table.read_cuts(self.cells, self.geometry)
+
     def verdict_cells(self) -> list[int]:
         """Every row's VERDICT cell, for `verdict_in`; 0.1 ms for 4,096 rows."""
         geometry = self.geometry
@@ -192,11 +204,11 @@ class SharedFile:
             StateFileError: when the row is empty or another's, or the file stays
                 locked for 5 s.
         """
-        with held(self.locks, LOCK_BUILDER):
+        with edit_table(self) as editor:
             found = table.read_row(self.cells, self.geometry, row)
             if found is None or row_id not in (None, found.id):
                 raise StateFileError(f"row {row} of {self.path} has no such backend")
-            table.write_wish(self.cells, self.geometry, found, wish)
+            editor.set_wish(found, wish)
 
     def take_slot(self) -> slots.Slot:
         """A slot for this process until it releases it, closes the file or dies.

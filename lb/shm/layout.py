@@ -80,6 +80,8 @@ ROW, one per backend.
        8    16 builder  NAME
       24    34 builder  ADDRESS      as `Address` prints it
       58     1 builder  GROUP        turn * 256 + bytes of the set's name
+      62     1 builder  CONFIGURED   weight that the settings give it, + 1; 0: none
+      63     1 builder  CUT_AT       time when what is in flight is cut; 0: never
       64     1 leader   SEQUENCE     odd: cells 66-223 are being written
       65     1 leader   VERDICT      row id * 4 + `Verdict`
       66     1 leader   RECORD_ID    the row id that cells 67-223 speak of
@@ -99,6 +101,10 @@ ROW, one per backend.
     GROUP, the text, and GROUP again.  No bytes: `default`.  Of the empty rows, a new
     backend gets the one that is empty for longest (never used counts as
     that), so that no request of the one before it is still under way there.
+    CONFIGURED is 0 for a backend that was added at run time, and differs from
+    WEIGHT + 1 where that was changed at run time.  In an empty row it is not 0
+    if the settings name the backend whose text still stands there, which was
+    removed at run time: it stays away until it is added or not named any more.
     VERDICT names the row id it is about, in the same cell.  A verdict that a
     slow leader stores for a row that has changed hands is thus no verdict.
     Cells 66-223 are under a seqlock: the leader makes SEQUENCE odd, writes,
@@ -121,16 +127,18 @@ HEAD, one per slot.
        4     1 owner    SEEN         the generation its view was built from
        5     1 owner    CONNECTIONS  of clients, open now
        6     1 owner    ACCEPTED     connections of clients, ever
-       7     1 owner    SETTINGS_SEEN  the SETTINGS_GENERATION it goes by
-       8     1 owner    ARBITER      pid of who forked it and reloads; 0: nobody
-       9     1 owner    LEAVING      1 while it only finishes what it has
+       7     1 owner    ARRIVALS     window * 2^32 + those accepted in that window
+       8     1 owner    SETTINGS_SEEN  the SETTINGS_GENERATION it goes by
+       9     1 owner    ARBITER      pid of who forked it and reloads; 0: nobody
+      10     1 owner    LEAVING      1 while it only finishes what it has
       16    10 owner    STATUSES     requests by hundreds of the status they got
       32    40 owner    ENDINGS      requests that ended badly, by label
-    Totals only grow, also over a slot's owners.  CONNECTIONS, and IN_FLIGHT in
-    the body, are set to zero by whoever takes the lock of a slot whose owner
-    died.  STATUSES counts under 0 what was given no status at all, and both
-    count also what the balancer answered by itself.  A label's number is its
-    place in `lb.shm.labels`.
+    Totals only grow, also over a slot's owners.  CONNECTIONS, ARRIVALS, and
+    IN_FLIGHT in the body, are set to zero by whoever takes the lock of a slot
+    whose owner died.  A window is an eighth of a second of the monotonic clock;
+    ARRIVALS is 0 while its owner accepts none.  STATUSES counts under 0 what
+    was given no status at all, and both count also what the balancer answered
+    by itself.  A label's number is its place in `lb.shm.labels`.
 
 BODY, one per slot; n is ROWS, m is 3 n rounded up to a multiple of 512.
        0     n owner    IN_FLIGHT    a column: a cell for each row
@@ -276,6 +284,8 @@ class Row(IntEnum):
     NAME = 8
     ADDRESS = 24
     GROUP = 58
+    CONFIGURED = 62
+    CUT_AT = 63
     SEQUENCE = 64
     VERDICT = 65
     RECORD_ID = 66
@@ -308,9 +318,10 @@ class SlotCell(IntEnum):
     SEEN = 4
     CONNECTIONS = 5
     ACCEPTED = 6
-    SETTINGS_SEEN = 7
-    ARBITER = 8
-    LEAVING = 9
+    ARRIVALS = 7
+    SETTINGS_SEEN = 8
+    ARBITER = 9
+    LEAVING = 10
     STATUSES = 16
     ENDINGS = 32
 

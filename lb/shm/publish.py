@@ -14,6 +14,9 @@ forks, the `health` process, a test.  What a publisher finds, and what it does:
     has none and is left alone, so that processes which start together agree.
 (2) If asked to by `replace`, else refuse.
 
+What was changed at run time (`lb.shm.edit`) is left out of the comparison, and stays
+in a file that is in use as far as the settings say of it what they said before.
+
 In use means that a slot, the leadership or a claim to it is held.  All this
 happens under the builder lock of the file that is there, and a new file takes
 the name by one rename (or, where there was none, one link): of two publishers
@@ -168,7 +171,9 @@ def _put_in_force(file: SharedFile, document: bytes) -> int:
 
 
 def _has(file: SharedFile, backends: Sequence[Backend]) -> bool:
-    return table.is_same(list(table.read_rows(file.cells, file.geometry)), backends)
+    """Whether these are what settings said last, whatever was changed at run time."""
+    said = list(table.read_configured(file.cells, file.geometry))
+    return table.is_same(said, backends)
 
 
 def _is_unused(file: SharedFile) -> bool:
@@ -186,7 +191,7 @@ def _change(file: SharedFile, wanted: _Wanted) -> int:
             f"the state file {file.path} is in use by {_users(file)} with other"
             " backends: stop that balancer, or set state.path to another file"
         )
-    table.require_room(file.geometry, wanted.backends)
+    table.require_room(file.cells, file.geometry, wanted.backends)
     generation = _put_in_force(file, wanted.document)
     if not is_same:
         table.write_rows(file.cells, file.geometry, wanted.backends)

@@ -45,6 +45,7 @@ class LiveBackend:
     """
 
     __slots__ = (
+        "_connections",
         "_idle",
         "_limits",
         "_parser",
@@ -86,6 +87,7 @@ class LiveBackend:
         self._limits = limits
         # append, pop and remove of a deque are atomic: threads may share it.
         self._idle: deque[Connection] = deque()
+        self._connections: set[Connection] = set()
 
     def configure(self, backend: Backend) -> None:
         """Take what may change of a backend that stays the same."""
@@ -138,7 +140,24 @@ class LiveBackend:
     def connect(self, timeout_s: float) -> Connection:
         """A new connection. Raises what `Transport.connect` raises."""
         stream = self._transport.connect(self.address, timeout_s)
-        return Connection(self, stream, self._parser)
+        connection = Connection(self, stream, self._parser)
+        self._connections.add(connection)
+        return connection
+
+    def forget(self, connection: Connection) -> None:
+        """It was closed."""
+        self._connections.discard(connection)
+
+    def cut(self, why: str) -> int:
+        """End every request that is under way here; how many there were.
+
+        Connects that are under way go on, so this is to be asked again. O(connections).
+        """
+        found = list(self._connections)
+        busy = [each for each in found if not (each.is_idle or each.is_cut)]
+        for connection in busy:
+            connection.cut(why)
+        return len(busy)
 
     def put(self, connection: Connection, now: float) -> None:
         """Keep a connection for another request, or close it when it cannot be."""

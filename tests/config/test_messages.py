@@ -17,7 +17,7 @@ SECONDS = "seconds, a number from 0.001 to 86400"
 LISTEN = "host:port, [v6]:port, :port or unix:/path"
 BACKENDS = (
     "1 to 4096 of host:port, [v6]:port, unix:/path or name=address; "
-    "in the file also { name, address, weight }"
+    "in the file also { name, address, weight, max_in_flight, backup }"
 )
 NETWORKS = "IP addresses and networks such as 10.0.0.0/8, with commas between"
 STATUSES = "codes and ranges from 100 to 599 with commas between"
@@ -170,14 +170,14 @@ BAD_FILES = [
     ("[health.http]\nx = 1", "health.http: unknown key; "
      "did you mean health.host?"),
     ("xyzzy = 1", "xyzzy: unknown key; allowed: backends, bind, workers, "
-     "trusted_proxies, proxy_protocol, [balance], [health], [timeouts], [limits], "
-     "[retries], [pool], "
-     "[headers], [log], [state], [admin], [demo]"),
+     "trusted_proxies, proxy_protocol, [balance], [balance.sticky], [queue], "
+     "[health], [timeouts], [limits], [retries], [pool], "
+     "[headers], [log], [state], [admin], [demo], [sets.NAME], [[routes]]"),
     ('"health.rise" = 1', '"health.rise": unknown key; did you mean health.rise?'),
     ('"a\\nb" = 1', '"a\\nb": unknown key; allowed: backends, bind, workers, '
-     "trusted_proxies, proxy_protocol, [balance], [health], [timeouts], [limits], "
-     "[retries], [pool], "
-     "[headers], [log], [state], [admin], [demo]"),
+     "trusted_proxies, proxy_protocol, [balance], [balance.sticky], [queue], "
+     "[health], [timeouts], [limits], [retries], [pool], "
+     "[headers], [log], [state], [admin], [demo], [sets.NAME], [[routes]]"),
 ]  # fmt: skip
 
 
@@ -283,7 +283,7 @@ UNKNOWN_VARIABLES = [
         "",
         "allowed: LB_CONFIG, LB_BACKENDS, LB_BIND, LB_WORKERS, LB_TRUSTED_PROXIES, "
         "LB_PROXY_PROTOCOL, "
-        "LB_BALANCE__..., LB_HEALTH__..., LB_TIMEOUTS__..., LB_LIMITS__..., "
+        "LB_BALANCE__..., LB_BALANCE__STICKY__..., LB_QUEUE__..., LB_HEALTH__..., LB_TIMEOUTS__..., LB_LIMITS__..., "
         "LB_RETRIES__..., LB_POOL__..., LB_HEADERS__..., LB_LOG__..., LB_STATE__..., "
         "LB_ADMIN__..., LB_DEMO__...",
     ),

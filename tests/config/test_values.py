@@ -23,7 +23,7 @@ PORTS = st.integers(1, 65535)
 RANGES = st.lists(st.tuples(CODES, CODES).map(sorted), min_size=1, max_size=9)
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,20}(\.[a-z]{2,8})?", fullmatch=True)
 HOSTS = st.one_of(NAMES, st.ip_addresses(v=4).map(str), st.ip_addresses(v=6).map(str))
-PATHS = st.from_regex(r"(/[a-zA-Z0-9_.=-]{1,20}){1,3}", fullmatch=True)
+PATHS = st.from_regex(r"(/[a-zA-Z0-9_.=-]{1,18}){1,3}", fullmatch=True)
 ADDRESSES = st.one_of(
     st.builds(lambda host, port: Address(host=host, port=port), HOSTS, PORTS),
     st.builds(lambda path: Address(path=path), PATHS),
