@@ -95,6 +95,18 @@ class LiveBackend:
         self.max_in_flight = backend.max_in_flight
         self.is_backup = backend.backup
 
+    def use(self, parser: ResponseParser, limits: PoolLimits) -> None:
+        """Go by other limits; idle connections beyond them are closed, oldest first."""
+        self._parser = parser
+        self._limits = limits
+        while len(self._idle) > limits.idle:
+            try:
+                connection = self._idle.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            connection.is_idle = False
+            connection.close()
+
     def __repr__(self) -> str:
         return f"<LiveBackend {self.name} idle={len(self._idle)}>"
 
