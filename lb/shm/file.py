@@ -175,6 +175,11 @@ class SharedFile:
         """
         return list(table.read_rows(self.cells, self.geometry))
 
+    def now(self, row: table.TableRow) -> table.TableRow | None:
+        """The same backend as it is now; None if it has left the table. 10 us."""
+        found = table.read_row(self.cells, self.geometry, row.row)
+        return found if found is not None and found.id == row.id else None
+
     def removed(self) -> list[table.TableRow]:
         """The backends that the settings name and that were removed at run time."""
         return list(table.read_removed(self.cells, self.geometry))

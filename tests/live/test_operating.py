@@ -348,8 +348,7 @@ def test_backends_come_and_go_under_load(
         load.wait_served(50, by="one")
         last = json.loads(server.run_cli("remove", "three", "--json").stdout)
         assert last["change"] == "removed"
-    # What SIGHUP costs kept-alive connections is not what this test is about.
-    assert all("Disconnected" in f or "Reset" in f for f in load.failures)
+    assert load.failures == []
 
 
 def test_a_weight_changes_the_shares_at_the_next_request(pair) -> None:  # type: ignore[no-untyped-def]
