@@ -108,7 +108,7 @@ def failing(outcome: Outcome) -> str:
     if outcome.left:
         reasons.append(f"{outcome.left} of them are not over yet")
     if outcome.behind:
-        reasons.append(f"{outcome.behind} processes have not seen the change")
+        reasons.append(f"workers that have not seen it: {outcome.behind}")
     if outcome.not_up:
         reasons.append(f"{', '.join(outcome.not_up)} not UP")
     return f"Not done after {outcome.waited_s:.1f} s: {'; '.join(reasons)}."

@@ -29,6 +29,7 @@ from lb.proxy.terms import (
     used_balance,
     used_balances,
 )
+from lb.proxy.waiting import WaitingLine
 from lb.shm import SharedFile, publish
 from lb.upstream.backend import LiveBackend
 
@@ -156,7 +157,7 @@ class Balancer:
             policy,
             policy_name=each.balance.policy,
             attempts=each.retries.attempts,
-            queue=queue_limits_of(each),
+            line=WaitingLine(queue_limits_of(each), self.slot.turns(each.name)),
             tally=self.tally,
             loads=self._loads,
         )
