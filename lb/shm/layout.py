@@ -159,6 +159,7 @@ BLOCK, what one process counted for one backend.
        1     1 owner    RETRIES      of these, not the first of their request
        2     1 owner    BYTES_IN     bytes of bodies from clients
        3     1 owner    BYTES_OUT    bytes of bodies to clients
+       4     1 owner    CUT          what was cut when its time to drain was over
        6    10 owner    RESPONSES    by hundreds of the status, as STATUSES
       16    40 owner    FAILURES     attempts that failed, by label
       64   212 owner    TO_HEAD      histogram of the time to a response head
@@ -346,6 +347,7 @@ class Counter(IntEnum):
     RETRIES = 1
     BYTES_IN = 2
     BYTES_OUT = 3
+    CUT = 4
     RESPONSES = 6
     FAILURES = 16
     TO_HEAD = 64

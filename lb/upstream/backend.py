@@ -148,16 +148,13 @@ class LiveBackend:
         """It was closed."""
         self._connections.discard(connection)
 
-    def cut(self, why: str) -> int:
-        """End every request that is under way here; how many there were.
+    def under_way(self) -> list[Connection]:
+        """The connections that carry a request or a tunnel and were not cut. O(n).
 
-        Connects that are under way go on, so this is to be asked again. O(connections).
+        Connects that are under way come later, so this is to be asked again.
         """
         found = list(self._connections)
-        busy = [each for each in found if not (each.is_idle or each.is_cut)]
-        for connection in busy:
-            connection.cut(why)
-        return len(busy)
+        return [each for each in found if not (each.is_idle or each.is_cut)]
 
     def put(self, connection: Connection, now: float) -> None:
         """Keep a connection for another request, or close it when it cannot be."""

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lb.cli.progress import Progress
 from lb.errors import OperationError
 from lb.model import Wish
+from lb.operating import Standing
+from lb.shm.layout import Counter
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -118,17 +121,19 @@ def test_a_drain_that_is_waited_for_tells_each_change(scene: Scene) -> None:
 
 def test_what_was_cut_is_told_and_the_status_is_1(scene: Scene) -> None:
     (row,) = (r for r in scene.process.rows() if r.backend.name == "web1")
-    scene.process.cells[scene.slot.in_flight_cell(row.row)] = 1
-    deadline = threading.Timer(
-        0.5,
-        lambda: (
-            scene.slot.see(scene.process.generation()),
-            scene.process.cells.__setitem__(scene.slot.in_flight_cell(row.row), 0),
-        ),
-    )
-    deadline.start()
+    cells, at = scene.process.cells, scene.slot.row(row.row, row.id)
+    cells[at.block] = cells[at.in_flight] = 1
+
+    def cut() -> None:
+        wait_for(lambda: rows(scene)["web1"][0] is Wish.MAINT, "the drain")
+        cells[at.block + Counter.CUT] += 1
+        cells[at.in_flight] = 0
+        scene.slot.see(scene.process.generation())
+
+    cutting = threading.Thread(target=cut)
+    cutting.start()
     result = scene.lb("maint", "web1", "--wait", "0.1", "--json")
-    deadline.join()
+    cutting.join()
     assert result.exit_code == 1
     outcome = json.loads(result.stdout)["outcome"]
     assert (outcome["in_time"], outcome["cut"], outcome["left"]) == (False, 1, 0)
@@ -157,3 +162,17 @@ def test_names_are_completed_for_the_shell(scene: Scene) -> None:
         assert complete_names(context, cli.params[0], "web") == ["web1", "web2"]
         patch.setenv("LB_STATE__PATH", str(scene.path.with_name("none")))
         assert complete_names(context, cli.params[0], "") == []
+
+
+def test_on_a_terminal_one_line_is_written_anew(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    progress = Progress(is_quiet=False)
+    for left_s in (9.0, 9.0, 8.0):
+        progress.tell(Standing({"a": 2, "b": 0, "c": 1}, behind=1), left_s)
+    progress.end()
+    written = capsys.readouterr().out
+    text = "3 in flight (a 2, c 1), workers yet to see it: 1, {} s left"
+    clear = "\r\x1b[K"
+    assert written == f"{clear}{text.format(9)}{clear}{text.format(8)}\n"

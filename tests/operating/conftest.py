@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lb.shm import SharedFile, publish
+from lb.shm.layout import Counter
 from tests.shm.children import backends
 
 if TYPE_CHECKING:
@@ -35,6 +36,14 @@ class Scene:
         """So many requests to a backend begin, or (below zero) end."""
         (row,) = (row for row in self.process.rows() if row.backend.name == name)
         self.process.cells[self.slot.in_flight_cell(row.row)] += count
+
+    def cut(self, name: str, count: int) -> None:
+        """So many requests to a backend were cut."""
+        (row,) = (row for row in self.process.rows() if row.backend.name == name)
+        cells = self.slot.row(row.row, row.id)
+        self.process.cells[cells.block] += count  # they were attempts once
+        self.process.cells[cells.block + Counter.CUT] += count
+        self.process.cells[cells.in_flight] -= count
 
     def close(self) -> None:
         self.slot.release()

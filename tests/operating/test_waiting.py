@@ -63,7 +63,10 @@ def test_it_waits_for_who_has_not_seen_it_then_for_what_is_in_flight(
     assert told.seen == [(3, 1), (3, 0), (2, 0), (1, 0), (0, 0)]
 
 
-def test_who_has_not_seen_it_may_still_choose_the_backend(scene: Scene) -> None:
+def test_who_has_not_seen_it_may_still_choose_the_backend(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lb.operating.waiting.GRACE_S", 0.2)
     told = Told()
     outcome = wait(scene, drain(scene, "web1"), told, wait_s=0.1)
     assert not outcome.is_good
@@ -71,15 +74,27 @@ def test_who_has_not_seen_it_may_still_choose_the_backend(scene: Scene) -> None:
     assert told.seen == [(0, 1)]
 
 
-def test_what_is_in_flight_at_the_deadline_is_told_as_cut(scene: Scene) -> None:
+def test_what_was_cut_is_told_also_when_it_is_over_at_once(scene: Scene) -> None:
+    scene.begin("web1", 5)
+    scene.cut("web1", 2)
+    done = drain(scene, "web1")
+    scene.see()
+    told = Told(lambda standing: scene.cut("web1", standing.total))
+    outcome = wait(scene, done, told)
+    assert told.seen == [(3, 0), (0, 0)]
+    assert (outcome.is_good, outcome.cut, outcome.left) == (False, 3, 0)
+
+
+def test_what_goes_on_in_spite_of_the_deadline_is_told(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is stopped cuts nothing."""
+    monkeypatch.setattr("lb.operating.waiting.GRACE_S", 0.2)
     done = drain(scene, "web1")
     scene.see()
     scene.begin("web1", 3)
-    cutter = threading.Timer(0.3, lambda: scene.begin("web1", -3))
-    cutter.start()
     outcome = wait(scene, done, Told(), wait_s=0.1)
-    cutter.join()
-    assert (outcome.is_good, outcome.cut, outcome.left) == (False, 3, 0)
+    assert (outcome.is_good, outcome.cut, outcome.left) == (False, 0, 3)
 
 
 def test_a_backend_that_is_gone_has_nothing_in_flight(scene: Scene) -> None:

@@ -40,12 +40,14 @@ class Scene:
         ]
         publish(path, table)
         self.file = SharedFile.open(path)
+        self.slot = self.file.take_slot()
         limits = PoolLimits(idle=5, idle_s=60, age_s=600)
         parser, transport = ResponseParser(limit_bytes=4096), BlockingTransport()
         self.backends = []
         for row in self.file.rows():
             live = LiveBackend(row.backend, transport, parser, limits)
             live.id, live.row = row.id, row.row
+            live.cells = self.slot.row(row.row, row.id)
             self.backends.append(live)
         self.logged: list[str] = []
         self.far: list[socket.socket] = []
@@ -103,7 +105,7 @@ def test_who_waits_for_the_backend_hears_of_it_and_so_does_the_backend(
     assert scene.far[0].recv(1) == b""
     assert not other.is_cut
     assert scene.logged == [
-        "backend a: 1 requests are cut, its time to drain is over",
+        "backend a: 1 in flight are cut, its time to drain is over",
     ]
     connection.close()
     other.close()
@@ -119,15 +121,17 @@ def test_a_connection_is_cut_once_and_a_later_one_too(scene: Scene) -> None:
     assert len(scene.logged) == 2
     scene.cut(1003.0)
     assert len(scene.logged) == 2
+    scene.file.cells[scene.backends[0].cells.block] = 2  # they were attempts once
+    assert scene.file.totals()[scene.backends[0].id].cut == 2
     for connection in (first, second):
         connection.close()
-    assert scene.backends[0].cut("nothing is left") == 0
+    assert scene.backends[0].under_way() == []
 
 
 def test_idle_connections_are_left_to_who_closes_them(scene: Scene) -> None:
     connection = scene.connect("a")
     scene.backends[0].put(connection, monotonic())
-    assert scene.backends[0].cut("why") == 0
+    assert scene.backends[0].under_way() == []
     scene.backends[0].close_idle()
 
 
@@ -137,7 +141,7 @@ def test_a_client_that_takes_nothing_is_not_waited_for(scene: Scene) -> None:
 
     connection, client = scene.connect("a"), BlockingStream(near)
     connection.client = client
-    scene.backends[0].cut("why")
+    connection.cut("why")
     assert client.deadline == 0.0
     connection.close()
     near.close()
