@@ -46,7 +46,7 @@ class Following:
         return now != self.generation and bool(now and self.generation)
 
     def news(self) -> Settings:
-        """The settings in force now. A few ms, and 15 us for each backend.
+        """The settings in force now. A ms, and some 50 us for each backend.
 
         Asked for once: after an error, `has_news` tells of later ones only.
 

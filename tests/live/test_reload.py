@@ -14,7 +14,7 @@ import pytest
 from lb.shm import SharedFile
 from tests.live.client import Client, fetch, get
 from tests.live.load import Load
-from tests.live.server import Server
+from tests.live.server import Server, run_cli
 from tests.live.test_processes import FAST_HEALTH, Asking, since, start_health
 from tests.processes import free_port
 from tests.waiting import wait_for
@@ -247,11 +247,10 @@ def test_reload_tells_which_worker_does_not_follow(bundle: Bundle) -> None:
     assert server.run_cli("reload").returncode == 0
 
 
-def test_reload_without_a_balancer_says_so(tmp_path: Path, bundle: Bundle) -> None:
-    env = bundle.server.env | {"LB_STATE__PATH": str(tmp_path / "none")}
-    bundle.server.env = env
+def test_without_a_balancer_both_say_so(tmp_path: Path) -> None:
+    env = {"LB_STATE__PATH": str(tmp_path / "none")}
     for command in ("plan", "reload"):
-        ended = bundle.server.run_cli(command)
+        ended = run_cli(command, env=env)
         assert ended.returncode == 2
         assert str(tmp_path / "none") in ended.stderr
 
