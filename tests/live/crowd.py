@@ -26,11 +26,18 @@ OK = b"HTTP/1.1 200 OK\r\nX-Backend: %b\r\nContent-Length: 2\r\n\r\nok"
 
 
 class CountingBackend:
-    """Answers each request 200 after `takes_s` seconds, and counts meanwhile."""
+    """Answers each request 200 after `takes_s` seconds, and counts meanwhile.
 
-    def __init__(self, name: str, *, takes_s: float = 0.0) -> None:
+    All at once, or (`one_by_one`) each when it is done with those before it.
+    """
+
+    def __init__(
+        self, name: str, *, takes_s: float = 0.0, one_by_one: bool = False
+    ) -> None:
         self.name = name
         self.takes_s = takes_s
+        self.one_by_one = one_by_one
+        self.free_at = 0.0
         self.port = 0
         self.answer = OK % name.encode()
         self.served = self.at_once = self.most_at_once = self.connections = 0
@@ -69,7 +76,11 @@ class _Serving(asyncio.Protocol):
         self._is_busy = True
         backend.at_once += 1
         backend.most_at_once = max(backend.most_at_once, backend.at_once)
-        if backend.takes_s:
+        if backend.one_by_one:
+            now = self._loop.time()
+            backend.free_at = max(now, backend.free_at) + backend.takes_s
+            self._loop.call_at(backend.free_at, self._finish)
+        elif backend.takes_s:
             self._loop.call_later(backend.takes_s, self._finish)
         else:
             self._finish()
@@ -162,9 +173,11 @@ class Crowd:
         self._thread.join(DEADLINE_S)
         self._loop.close()
 
-    def backend(self, name: str, *, takes_s: float = 0.0) -> CountingBackend:
+    def backend(
+        self, name: str, *, takes_s: float = 0.0, one_by_one: bool = False
+    ) -> CountingBackend:
         """A counting backend that listens on a free port."""
-        made = CountingBackend(name, takes_s=takes_s)
+        made = CountingBackend(name, takes_s=takes_s, one_by_one=one_by_one)
         server = self._run(
             self._loop.create_server(
                 lambda: _Serving(made, self._open), "127.0.0.1", 0, backlog=1024
