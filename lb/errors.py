@@ -23,6 +23,10 @@ class StateFileError(LbError):
     """The shared file cannot be used; the message says why and what to do."""
 
 
+class OperationError(LbError):
+    """What an operator asks for cannot be done; the message says why."""
+
+
 class Sent(IntEnum):
     """How much of a request a backend may have seen when its attempt failed."""
 

@@ -52,11 +52,25 @@ class BackendSet:
         self.members: list[LiveBackend] = []
         self.candidates: list[LiveBackend] = []
         self._backups: list[LiveBackend] = []
+        self.is_retired = False
+        """Whether the settings have it no more; who waits here must go elsewhere."""
         self._weights: list[int] = []
         self._has_limits = False
 
     def __repr__(self) -> str:
         return f"<BackendSet {self.name} {len(self.candidates)} candidates>"
+
+    def use_policy(self, policy: Policy[LiveBackend], name: str) -> None:
+        """Choose by another policy from now on."""
+        if self.candidates:
+            policy.update(self.candidates)
+        self.policy, self.policy_name = policy, name.encode()
+        self.has_answers = type(policy).answer is not Policy.answer
+
+    def retire(self) -> None:
+        """Give no backend any more: the settings do not have this set."""
+        self.is_retired = True
+        self.update([])
 
     def update(self, members: list[LiveBackend]) -> None:
         """Take what the table and the verdicts say now."""

@@ -70,6 +70,14 @@ class Engine:
         self._asker = Asker(timeouts)
         self._find_set = find_set
 
+    def use(
+        self, timeouts: Timeouts, *, find_set: Callable[[Request], BackendSet]
+    ) -> None:
+        """Go by other settings, in waits and choices that begin from now on."""
+        self._timeouts = timeouts
+        self._asker = Asker(timeouts)
+        self._find_set = find_set
+
     def exchange(self, request: Request) -> Response:
         """The response to `request`; whoever gets it must `finish` or `close` it.
 
@@ -130,9 +138,18 @@ class Engine:
 
             def look() -> LiveBackend:
                 self._roster.refresh()
-                return chosen.take_with_room(request)
+                return self._set_now(request, chosen).take_with_room(request)
 
             return self.wait(request, look, error)
+
+    def _set_now(self, request: Request, chosen: BackendSet) -> BackendSet:
+        """The set of a request that waits, which a reload may have taken away."""
+        if chosen.is_retired:
+            try:
+                chosen = request.backend_set = self._find_set(request)
+            except NoRouteError as error:
+                raise UnavailableError(error.detail) from error
+        return chosen
 
     def refresh(self) -> None:
         """Follow the table; see `Roster.refresh`."""

@@ -10,7 +10,7 @@ from lb.shm import Passage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lb.http1.request import RequestHead
+    from lb.http1.request_head import RequestHead
     from lb.http1.response import ResponseHead
     from lb.proxy.backend_set import BackendSet
     from lb.proxy.explain import Explanation
@@ -133,6 +133,7 @@ class Response:
         if connection is not None:
             # From here on, a client that leaves must not touch it.
             self._request.connection = None
+            connection.client = None
             self._release(self._request, connection)
 
     def close(self) -> None:

@@ -40,7 +40,7 @@ def policy_options(
         ConfigError: the cookie that it describes would be refused by browsers.
     """
     options: dict[str, Any] = {}
-    if "sticky" in balance.policy:
+    if balance.policy == "sticky":
         # Only who uses the cookie has to describe one that browsers take.
         options["sticky_cookie"] = _cookie(balance)
     return PolicyOptions(
@@ -91,8 +91,9 @@ def policy_of(
 
 def _make_importable(folder: Path) -> None:
     # First, as gunicorn does it: so `lb check` imports what workers will.
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    place = str(folder.absolute())
+    if place not in sys.path:
+        sys.path.insert(0, place)
 
 
 def check_policies(settings: Settings) -> None:

@@ -11,14 +11,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from lb.errors import LbError
+from lb.streams.stream import ENDED_LONG_AGO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lb.streams.stream import Stream
-
-ENDED_LONG_AGO = 0.0
-"""A deadline in the past: the next sweep ends whatever waits."""
 
 
 class Joinable(Protocol):

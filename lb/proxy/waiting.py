@@ -80,6 +80,10 @@ class WaitingLine:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def use(self, limits: QueueLimits) -> None:
+        """Go by other limits, for who comes from now on."""
+        self.limits = limits
+
     @property
     def is_busy(self) -> bool:
         """Whether somebody waits in this process."""

@@ -11,6 +11,7 @@ of HTTP, sockets or settings, and starts nothing.
 
 from lb.shm.arrivals import Arrivals
 from lb.shm.blocks import RowCells
+from lb.shm.edit import TableEditor, edit_table
 from lb.shm.file import SharedFile
 from lb.shm.histogram import Histogram
 from lb.shm.inflight import InFlight
@@ -21,7 +22,7 @@ from lb.shm.record import ProbeRecord, verdict_in
 from lb.shm.recorder import Passage, Recorder
 from lb.shm.slots import Slot, SlotState
 from lb.shm.snapshot import BackendState
-from lb.shm.table import TableRow
+from lb.shm.table import TableRow, identity
 from lb.shm.totals import BackendTotals, Latencies, WorkerTotals
 from lb.shm.turns import Turns
 
@@ -41,10 +42,13 @@ __all__ = [
     "SharedFile",
     "Slot",
     "SlotState",
+    "TableEditor",
     "TableRow",
     "Turns",
     "VerdictWriter",
     "WorkerTotals",
+    "edit_table",
+    "identity",
     "leader_pid",
     "publish",
     "retire",

@@ -55,12 +55,17 @@ HEADER.  Cells 0-15 never change after the file got its name.
       16     1 builder  TABLE_GENERATION    +1 after each change of the rows
       17     1 builder  LAST_ID      the highest row id ever given
       18     1 builder  SLOTS_TAKEN  +1 whenever a process takes a slot
+      19     1 builder  SETTINGS_GENERATION  +1 when settings were put in force
       24     1 leader   VERDICT_GENERATION  +1 after each change of a verdict
       25     1 leader   LEADER_PID   meaningful while the leader lock is held
       26     1 leader   LEADER_SINCE time
     The generation that a worker compares is the sum of both: neither ever
     falls, so the sum changes whenever one does.  The two lie on cache lines of
     their own.  All other cells are spare and zero.
+    The settings in force lie in a file of their own beside this one, which
+    `lb.shm.document` writes before SETTINGS_GENERATION is raised.  That is raised
+    before the rows change, and TABLE_GENERATION after them, so who sees new rows
+    can have the settings that they belong to.  0: no such file is to be believed.
 
 ROW, one per backend.
       at cells writer   name
@@ -75,6 +80,8 @@ ROW, one per backend.
        8    16 builder  NAME
       24    34 builder  ADDRESS      as `Address` prints it
       58     1 builder  GROUP        turn * 256 + bytes of the set's name
+      62     1 builder  CONFIGURED   weight that the settings give it, + 1; 0: none
+      63     1 builder  CUT_AT       time when what is in flight is cut; 0: never
       64     1 leader   SEQUENCE     odd: cells 66-223 are being written
       65     1 leader   VERDICT      row id * 4 + `Verdict`
       66     1 leader   RECORD_ID    the row id that cells 67-223 speak of
@@ -94,6 +101,10 @@ ROW, one per backend.
     GROUP, the text, and GROUP again.  No bytes: `default`.  Of the empty rows, a new
     backend gets the one that is empty for longest (never used counts as
     that), so that no request of the one before it is still under way there.
+    CONFIGURED is 0 for a backend that was added at run time, and differs from
+    WEIGHT + 1 where that was changed at run time.  In an empty row it is not 0
+    if the settings name the backend whose text still stands there, which was
+    removed at run time: it stays away until it is added or not named any more.
     VERDICT names the row id it is about, in the same cell.  A verdict that a
     slow leader stores for a row that has changed hands is thus no verdict.
     Cells 66-223 are under a seqlock: the leader makes SEQUENCE odd, writes,
@@ -117,6 +128,9 @@ HEAD, one per slot.
        5     1 owner    CONNECTIONS  of clients, open now
        6     1 owner    ACCEPTED     connections of clients, ever
        7     1 owner    ARRIVALS     window * 2^32 + those accepted in that window
+       8     1 owner    SETTINGS_SEEN  the SETTINGS_GENERATION it goes by
+       9     1 owner    ARBITER      pid of who forked it and reloads; 0: nobody
+      10     1 owner    LEAVING      1 while it only finishes what it has
       16    10 owner    STATUSES     requests by hundreds of the status they got
       32    40 owner    ENDINGS      requests that ended badly, by label
       80    32 owner    WAITING      since when the first waits, by set
@@ -145,6 +159,7 @@ BLOCK, what one process counted for one backend.
        1     1 owner    RETRIES      of these, not the first of their request
        2     1 owner    BYTES_IN     bytes of bodies from clients
        3     1 owner    BYTES_OUT    bytes of bodies to clients
+       4     1 owner    CUT          what was cut when its time to drain was over
        6    10 owner    RESPONSES    by hundreds of the status, as STATUSES
       16    40 owner    FAILURES     attempts that failed, by label
       64   212 owner    TO_HEAD      histogram of the time to a response head
@@ -254,6 +269,7 @@ class Head(IntEnum):
     TABLE_GENERATION = 16
     LAST_ID = 17
     SLOTS_TAKEN = 18
+    SETTINGS_GENERATION = 19
     VERDICT_GENERATION = 24
     LEADER_PID = 25
     LEADER_SINCE = 26
@@ -273,6 +289,8 @@ class Row(IntEnum):
     NAME = 8
     ADDRESS = 24
     GROUP = 58
+    CONFIGURED = 62
+    CUT_AT = 63
     SEQUENCE = 64
     VERDICT = 65
     RECORD_ID = 66
@@ -306,6 +324,9 @@ class SlotCell(IntEnum):
     CONNECTIONS = 5
     ACCEPTED = 6
     ARRIVALS = 7
+    SETTINGS_SEEN = 8
+    ARBITER = 9
+    LEAVING = 10
     STATUSES = 16
     ENDINGS = 32
     WAITING = 80
@@ -326,6 +347,7 @@ class Counter(IntEnum):
     RETRIES = 1
     BYTES_IN = 2
     BYTES_OUT = 3
+    CUT = 4
     RESPONSES = 6
     FAILURES = 16
     TO_HEAD = 64

@@ -26,7 +26,7 @@ class BackendState:
     `row` is its place while it stays; `id` is never given to another backend.
     `since` is the unix time of the verdict in seconds, 0.0 while there is none,
     and `reason` the sentence that went with it.  `probes` are the last 10, from
-    the oldest on.
+    the oldest on.  `settings_weight` and `cut_at` are `TableRow`'s.
     """
 
     row: int
@@ -37,6 +37,8 @@ class BackendState:
     reason: str
     wish: Wish
     probes: tuple[ProbeRecord, ...]
+    settings_weight: int | None = None
+    cut_at: float = 0.0
 
     @property
     def last_probe(self) -> ProbeRecord | None:
@@ -59,6 +61,8 @@ def read_backends(cells: Cells, geometry: Geometry) -> list[BackendState]:
                 reason=record.reason,
                 wish=row.wish,
                 probes=record.probes,
+                settings_weight=row.settings_weight,
+                cut_at=row.cut_at,
             )
         )
     return states

@@ -59,6 +59,7 @@ class BackendTotals:
     retries: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+    cut: int = 0
     connect_failures: int = 0
     responses: tuple[int, ...] = (0,) * STATUS_CELLS
     failures: dict[str, int] = field(default_factory=dict)
@@ -119,6 +120,7 @@ def _totals(counts: tuple[int, ...], failed_connects: int) -> BackendTotals:
         retries=counts[Counter.RETRIES],
         bytes_in=counts[Counter.BYTES_IN],
         bytes_out=counts[Counter.BYTES_OUT],
+        cut=counts[Counter.CUT],
         connect_failures=failed_connects,
         responses=counts[responses : responses + STATUS_CELLS],
         failures=_by_label(counts[failures : failures + LABEL_CELLS]),

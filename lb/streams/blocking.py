@@ -33,13 +33,15 @@ if TYPE_CHECKING:
 class BlockingStream:
     """One socket with a timeout for each operation."""
 
-    __slots__ = ("deadline", "on_event", "sock", "stays_armed")
+    __slots__ = ("_error", "deadline", "on_event", "sock", "stays_armed")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.deadline = NEVER
         self.on_event: Callable[[], None] | None = None
         self.stays_armed = False
+        self._error: Exception | None = None
+        """What it was cut with."""
 
     def _set_timeout(self) -> None:
         if self.deadline == math.inf:
@@ -54,11 +56,14 @@ class BlockingStream:
         """See `lb.streams.stream.Stream.read`."""
         try:
             self._set_timeout()
-            return self.sock.recv(READ_BYTES)
+            data = self.sock.recv(READ_BYTES)
         except TimeoutError as error:
             raise StreamTimeoutError("deadline passed") from error
         except OSError as error:
             raise StreamClosedError(error.strerror) from error
+        if self._error is not None and not data:
+            raise self._error  # an end of ours must not pass for the peer's
+        return data
 
     def watch(self) -> None:
         """Do nothing: this kind cannot but wait."""
@@ -118,6 +123,12 @@ class BlockingStream:
 
     def interrupt(self, error: Exception) -> None:
         """Do nothing: a thread in `recv` cannot be woken."""
+
+    def cut(self, error: Exception) -> None:
+        """See `Stream.cut`; a thread in `recv` meets the end of the stream."""
+        self._error = error
+        with contextlib.suppress(OSError):  # already gone
+            self.sock.shutdown(socket.SHUT_RDWR)
 
     def wake_reader(self, error: Exception) -> bool:
         """Do nothing: a thread in `recv` cannot be woken."""

@@ -282,6 +282,12 @@ class HubStream:
             self._interruption = error
             self._hub.loop.run_callback(self._wake)
 
+    def cut(self, error: Exception) -> None:
+        """See `Stream.cut`; must be called in the hub or another greenlet."""
+        self.interrupt(error)
+        with contextlib.suppress(OSError):  # already gone
+            self.sock.shutdown(socket.SHUT_RDWR)
+
     def wake_reader(self, error: Exception) -> bool:
         """See `Stream.wake_reader`; must be called in the hub."""
         waiter = self._waiter

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 NEVER: Final = math.inf
 """A deadline that does not come."""
 
+ENDED_LONG_AGO: Final = 0.0
+"""A deadline in the past: the next sweep ends whatever waits."""
+
 READ_BYTES: Final = 65536
 """Bytes taken at once: a pipe's and a default socket buffer's size on Linux."""
 
@@ -93,6 +96,12 @@ class Stream(Protocol):
         """Make the read or write that waits now, or the next one, raise `error`.
 
         Streams whose readers cannot be woken ignore it.
+        """
+
+    def cut(self, error: Exception) -> None:
+        """End it for both sides: who waits here, or asks next, gets `error`.
+
+        The peer is told at once, and nothing more goes either way. `close` it still.
         """
 
     def wake_reader(self, error: Exception) -> bool:

@@ -45,6 +45,7 @@ class LiveBackend:
     """
 
     __slots__ = (
+        "_connections",
         "_idle",
         "_limits",
         "_parser",
@@ -86,12 +87,25 @@ class LiveBackend:
         self._limits = limits
         # append, pop and remove of a deque are atomic: threads may share it.
         self._idle: deque[Connection] = deque()
+        self._connections: set[Connection] = set()
 
     def configure(self, backend: Backend) -> None:
         """Take what may change of a backend that stays the same."""
         self.weight = backend.weight
         self.max_in_flight = backend.max_in_flight
         self.is_backup = backend.backup
+
+    def use(self, parser: ResponseParser, limits: PoolLimits) -> None:
+        """Go by other limits; idle connections beyond them are closed, oldest first."""
+        self._parser = parser
+        self._limits = limits
+        while len(self._idle) > limits.idle:
+            try:
+                connection = self._idle.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            connection.is_idle = False
+            connection.close()
 
     def __repr__(self) -> str:
         return f"<LiveBackend {self.name} idle={len(self._idle)}>"
@@ -126,7 +140,21 @@ class LiveBackend:
     def connect(self, timeout_s: float) -> Connection:
         """A new connection. Raises what `Transport.connect` raises."""
         stream = self._transport.connect(self.address, timeout_s)
-        return Connection(self, stream, self._parser)
+        connection = Connection(self, stream, self._parser)
+        self._connections.add(connection)
+        return connection
+
+    def forget(self, connection: Connection) -> None:
+        """It was closed."""
+        self._connections.discard(connection)
+
+    def under_way(self) -> list[Connection]:
+        """The connections that carry a request or a tunnel and were not cut. O(n).
+
+        Connects that are under way come later, so this is to be asked again.
+        """
+        found = list(self._connections)
+        return [each for each in found if not (each.is_idle or each.is_cut)]
 
     def put(self, connection: Connection, now: float) -> None:
         """Keep a connection for another request, or close it when it cannot be."""

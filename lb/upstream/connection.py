@@ -22,6 +22,7 @@ from lb.errors import (
 from lb.http1.body import Framing, FramingError, Sized, framing_for
 from lb.http1.grammar import UNTIL_CLOSE
 from lb.streams.splice import WORTH_BYTES, Pipe
+from lb.streams.stream import ENDED_LONG_AGO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +44,10 @@ class Connection:
         "_parser",
         "backend",
         "born",
+        "client",
         "expires",
         "idle_limit_s",
+        "is_cut",
         "is_idle",
         "is_reusable",
         "on_answer",
@@ -61,6 +64,7 @@ class Connection:
         self.born = monotonic()
         self.requests = 0
         self.is_idle = False
+        self.is_cut = False
         self.expires = inf
         """When, on the monotonic clock, an idle one is too old to be used again."""
         self.idle_limit_s = inf
@@ -68,6 +72,8 @@ class Connection:
         self.is_reusable = True
         self._parser = parser
         self._buffer = b""
+        self.client: Stream | None = None
+        """Whom an answer is being passed on to, while it is."""
         self.on_early_answer: Callable[[], None] | None = None
         """Called when the backend speaks (or closes) while nobody reads it."""
         self.on_answer: Callable[[], None] | None = None
@@ -199,6 +205,21 @@ class Connection:
         """Close at once."""
         self.is_reusable = False
         self.stream.close()
+        self.backend.forget(self)
+
+    def cut(self, why: str) -> None:
+        """End what is under way here, as if the backend had broken off.
+
+        Whoever waits for the backend hears of it now; whoever is stuck in passing its
+        answer on to a client that takes none, at the next look at the deadlines.
+        """
+        self.is_cut = True
+        self.is_reusable = False
+        # Not as stale, which a fresh connection to the same backend would heal.
+        self.requests = 1
+        self.stream.cut(StreamClosedError(why))
+        if self.client is not None:
+            self.client.deadline = ENDED_LONG_AGO
 
 
 def stay_below(limit_s: int) -> float:

@@ -69,13 +69,11 @@ print(longest, flush=True)
 
 
 @contextmanager
-def checking(
-    path: Path, settings: Quick, *, preferred: bool = False
-) -> Iterator[threading.Event]:
+def checking(path: Path, settings: Quick, **by_set: Quick) -> Iterator[threading.Event]:
     """A checker in a thread, with an open of its own; stopped when the block ends."""
     stop = threading.Event()
     with SharedFile.open(path) as own:
-        checker = Checker(own, settings, LOG, preferred=preferred, stop=stop)
+        checker = Checker(own, settings, LOG, preferred=False, stop=stop, by_set=by_set)
         thread = threading.Thread(target=checker.run)
         thread.start()
         try:
@@ -293,6 +291,42 @@ def test_a_fault_in_the_loop_is_logged_and_survived(
                 until(lambda: "goes on in a second" in caplog.text, "the log line")
                 file.cells[at] = good
                 until(lambda: verdicts(file) == ["UP"], "the recovery", 5)
+
+
+def test_each_backend_is_checked_by_its_sets_settings(path: Path, quick: Quick) -> None:
+    """One address in three sets: only one of them is content with an answer of 404."""
+    picky = replace(quick, kind="http", path="/no")
+    content = replace(picky, status=[404])
+    answer = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
+    with serving(reply(answer)) as (address, _):
+        sets = {"a": "default", "b": "content", "c": "picky", "d": "unheard-of"}
+        publish(path, [Backend(name, address, group=g) for name, g in sets.items()])
+        with (
+            SharedFile.open(path) as file,
+            checking(path, quick, content=content, picky=picky),
+        ):
+            expected = ["UP", "UP", "DOWN", "UP"]
+            until(lambda: verdicts(file) == expected, "the verdicts", 5)
+            details = [state.probes[-1].detail for state in file.backends()]
+    assert details[0] == details[3] == "connected"
+    assert details[1:3] == ["status 404", "status 404, expected range(200, 400)"]
+
+
+def test_a_backend_that_is_moved_is_checked_as_its_new_set_says(
+    path: Path, quick: Quick, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its verdict stays until the new probes speak against it."""
+    slow = replace(quick, interval=60.0)
+    picky = replace(quick, kind="http", interval=0.1, fall=2)
+    with serving(reply(b"no HTTP\r\n\r\n")) as (address, _):
+        publish(path, [Backend("a", address)])
+        with SharedFile.open(path) as file, checking(path, slow, picky=picky):
+            until(lambda: verdicts(file) == ["UP"], "the first verdict", 3)
+            publish(path, [Backend("a", address, group="picky")], replace=True)
+            until(lambda: verdicts(file) == ["DOWN"], "the fall", 5)
+            assert file.backends()[0].id == 1
+    assert "was UP for" in transitions(caplog)[1]
+    assert "2 checks failed" in transitions(caplog)[1]
 
 
 @pytest.mark.parametrize(

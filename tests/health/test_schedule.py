@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lb.health.schedule import Schedule
+from lb.health.schedule import Pace, Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MIDDLE = 0.5
 """The chance that gives no jitter at all."""
 
 
+PACE = Pace(2.0, 0.5)
+
+
 def schedule(chance: float = MIDDLE) -> Schedule:
-    return Schedule(interval=2.0, fast_interval=0.5, chance=lambda: chance)
+    return Schedule(lambda: chance)
+
+
+def paced(keys: Iterable[int], pace: Pace = PACE) -> dict[int, Pace]:
+    return dict.fromkeys(keys, pace)
 
 
 def started(keys: int) -> Schedule:
     """With first probes done at once, at time 0 all of them."""
     made = schedule()
-    made.reset(range(keys), -10.0)
+    made.reset(paced(range(keys)), -10.0)
     for key in made.take_due(0.0, keys):
         made.done(key, 0.0, in_doubt=False)
     return made
@@ -31,7 +43,7 @@ def started(keys: int) -> Schedule:
 def test_first_probes_are_spread(count: int, last: float) -> None:
     """Over half a second, or over an interval when there are many."""
     made = schedule()
-    made.reset(range(count), 0.0)
+    made.reset(paced(range(count)), 0.0)
     assert made.take_due(0.0, count) == [0]
     assert len(made.take_due(last - 0.001, count)) == max(0, count - 2)
     assert len(made.take_due(last, count)) == (1 if count > 1 else 0)
@@ -41,7 +53,7 @@ def test_first_probes_are_spread(count: int, last: float) -> None:
 def test_probes_are_an_interval_apart_give_or_take(chance: float, gap: float) -> None:
     """From start to start, whatever the probe took."""
     made = schedule(chance)
-    made.reset([7], 0.0)
+    made.reset(paced([7]), 0.0)
     assert made.take_due(0.0, 1) == [7]
     made.done(7, 0.9, in_doubt=False)
     assert made.next_due() == pytest.approx(gap)
@@ -103,15 +115,54 @@ def test_the_limit_leaves_the_rest_due() -> None:
 def test_a_reset_keeps_who_stays_and_forgets_who_left() -> None:
     """A change of one backend does not bring the others forward."""
     made = started(2)
-    made.reset([1, 2], 1.0)
+    made.reset(paced([1, 2]), 1.0)
     assert len(made) == 2
     assert made.take_due(1.0, 9) == [2]
     made.done(0, 1.0, in_doubt=False)
     made.probe_now(0, 1.0)
     assert made.take_due(2.0, 9) == [1]
-    made.reset([], 2.0)
+    made.reset(paced([]), 2.0)
     made.done(1, 2.0, in_doubt=False)
     assert made.next_due() is None
+
+
+def test_each_key_has_a_pace_of_its_own() -> None:
+    """Also while in doubt; a fast interval is never the longer one."""
+    made = schedule()
+    made.reset({0: Pace(2.0, 0.5), 1: Pace(10.0, 20.0), 2: Pace(0.25, 0.1)}, -9.0)
+    for key in made.take_due(0.0, 9):
+        made.done(key, 0.0, in_doubt=False)
+    times = {}
+    for at in (0.25, 2.0, 10.0):
+        (times[at],) = made.take_due(at, 9)
+    assert times == {0.25: 2, 2.0: 0, 10.0: 1}
+    for key in (0, 1, 2):
+        made.done(key, 10.0, in_doubt=True)
+    assert sorted(made.take_due(10.0, 9)) == [0, 2]
+    assert made.next_due() == 20.0
+
+
+def test_first_probes_of_many_are_spread_over_their_own_intervals() -> None:
+    """Those of one pace evenly among themselves, so that no set makes a burst."""
+    made = schedule()
+    made.reset(paced(range(50), PACE) | paced(range(50, 150), Pace(10.0, 1.0)), 0.0)
+    fast = [key for key in made.take_due(1.0, 999) if key < 50]
+    assert len(fast) == 26
+    made.take_due(2.0, 999)
+    assert len(made.take_due(6.0, 999)) == 40
+
+
+def test_a_key_that_changes_its_pace_waits_no_longer_than_the_new_one() -> None:
+    """It has been moved to another set; one under way changes when it is done."""
+    made = started(3)
+    assert made.take_due(2.0, 1) == [0]
+    quick = Pace(0.1, 0.1)
+    made.reset({0: quick, 1: quick, 2: Pace(9.0, 1.0)}, 2.0)
+    assert made.take_due(2.0, 9) == [1, 2]
+    made.done(0, 2.05, in_doubt=False)
+    made.done(2, 2.05, in_doubt=False)
+    assert made.take_due(2.1, 9) == [0]
+    assert made.next_due() == 11.0
 
 
 EVENTS = st.one_of(
@@ -119,7 +170,13 @@ EVENTS = st.one_of(
     st.tuples(st.just("take"), st.integers(0, 4)),
     st.tuples(st.just("done"), st.booleans()),
     st.tuples(st.just("now"), st.integers(0, 5)),
-    st.tuples(st.just("reset"), st.sets(st.integers(0, 5))),
+    st.tuples(
+        st.just("reset"),
+        st.dictionaries(
+            st.integers(0, 5),
+            st.builds(Pace, st.floats(0.001, 90), st.floats(0.001, 90)),
+        ),
+    ),
 )
 
 
@@ -127,7 +184,7 @@ EVENTS = st.one_of(
 def test_every_key_waits_or_is_under_way(events: list[tuple[str, object]]) -> None:
     """Whatever happens, none is lost, and none is probed twice at a time."""
     made, now, keys = schedule(), 0.0, set(range(4))
-    made.reset(keys, now)
+    made.reset(paced(keys), now)
     under_way: list[int] = []
     for what, value in events:
         if what == "wait" and isinstance(value, float):
@@ -140,8 +197,8 @@ def test_every_key_waits_or_is_under_way(events: list[tuple[str, object]]) -> No
             made.done(under_way.pop(0), now, in_doubt=bool(value))
         elif what == "now" and isinstance(value, int):
             made.probe_now(value, now)
-        elif what == "reset" and isinstance(value, set):
-            keys = value
-            made.reset(keys, now)
+        elif what == "reset" and isinstance(value, dict):
+            keys = set(value)
+            made.reset(value, now)
             under_way = [key for key in under_way if key in keys]
     assert set(made.take_due(now + 100, 99)) == keys - set(under_way)

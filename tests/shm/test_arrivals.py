@@ -24,8 +24,9 @@ class Workers:
 
     def __init__(self, count: int) -> None:
         self.now = 100.0
-        geometry = Geometry(rows=1, slots=count + 1)
-        self._cells = memoryview(bytearray(geometry.file_bytes)).cast("Q")
+        geometry = Geometry(rows=1, slots=count)
+        heads = bytearray(8 * geometry.head(count))
+        self._cells = memoryview(heads).cast("Q")
         self.all = [
             Arrivals(self._cells, geometry, slot, clock=lambda: self.now)
             for slot in range(count)
