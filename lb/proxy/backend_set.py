@@ -95,12 +95,12 @@ class BackendSet:
             UnavailableError: none may be used now.
             FullError: all that may be are at their limits, or others wait already.
         """
+        if not self.candidates:
+            raise UnavailableError(f"no backend of the set {self.name} is up and ready")
         if self._has_limits:
             if not self.line.lets_pass():
                 raise FullError("others wait already")
             return self.take_with_room(request)
-        if not self.candidates:
-            raise UnavailableError(f"no backend of the set {self.name} is up and ready")
         backend = self.policy.choose(request)
         request.entered = self._tally.enter(backend)
         return backend

@@ -256,7 +256,7 @@ class Engine:
         if entered is not None:
             self._tally.leave(entered)
             chosen = request.backend_set
-            if chosen is not None and chosen.line.is_busy:
+            if chosen is not None and chosen.line.waiting:
                 chosen.line.serve()
 
     def _attempt(

@@ -197,6 +197,22 @@ def test_unless_told_so_nobody_is_held(house: Callable[..., House]) -> None:
     assert error.label == "destination_unavailable"
 
 
+def test_a_line_behind_backends_that_went_down_does_not_grow(
+    house: Callable[..., House],
+) -> None:
+    """Those in it may wait on; who comes now is told at once that all are down."""
+    full = house(backend(1, limit=1))
+    inside, waiting = full.come(), full.come()
+    full.file.set_wish(0, Wish.MAINT)
+    error = full.come().settle().error
+    assert isinstance(error, UnavailableError)
+    assert error.label == "destination_unavailable"
+    assert not waiting.is_settled
+    inside.leave()
+    full.file.set_wish(0, Wish.READY)
+    waiting.leave()
+
+
 def test_who_is_held_too_long_is_told_that_all_are_down(
     house: Callable[..., House],
 ) -> None:
