@@ -23,7 +23,7 @@ from lb.proxy.placement import Placement
 from lb.proxy.placing import check_policies, policy_of, router_of
 from lb.proxy.roster import Roster
 from lb.proxy.tally import LockedTally, PlainTally
-from lb.proxy.waiting import QueueLimits
+from lb.proxy.waiting import QueueLimits, WaitingLine
 from lb.shm import SharedFile, publish
 from lb.upstream.backend import LiveBackend, PoolLimits
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lb.config import Settings
+    from lb.config import SetSettings, Settings
     from lb.model import Backend
     from lb.shm import Slot
     from lb.streams.stream import Transport
@@ -107,17 +107,21 @@ class Balancer:
                 ),
                 policy_name=each.balance.policy,
                 attempts=each.retries.attempts,
-                queue=QueueLimits(
-                    size=each.queue.size,
-                    timeout_s=each.queue.timeout,
-                    hold_s=each.queue.hold,
-                ),
+                line=self._line(each),
                 tally=self.tally,
                 loads=loads,
             )
             for each in settings.sets
         ]
         return Placement(sets, router_of(settings))
+
+    def _line(self, each: SetSettings) -> WaitingLine:
+        limits = QueueLimits(
+            size=each.queue.size,
+            timeout_s=each.queue.timeout,
+            hold_s=each.queue.hold,
+        )
+        return WaitingLine(limits, self.slot.turns(each.name))
 
     def beat(self) -> None:
         """What is to be done once a second, also while no request comes."""

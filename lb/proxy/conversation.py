@@ -114,6 +114,7 @@ class Conversation:
                 request = self._request = self._receive(head, now)
             except RequestError as error:
                 unread = Request(head, b"", client=self._peer.ip, began=now)
+                unread.bytes_in = 0
                 return self._refuse(error, unread, now)
         request.on_interim = self._send_interim
         return self._exchange(request)
@@ -124,7 +125,7 @@ class Conversation:
             response = self._lane.engine.exchange(request)
         except HttpError as error:
             return self._refuse(error, request, request.began)
-        except ClientGoneError:
+        except (ClientGoneError, StreamClosedError, StreamTimeoutError):
             self._record(request, LEFT_STATUS, 0, LEFT)
             raise
         if response.connection is not None:
@@ -259,6 +260,7 @@ class Conversation:
             try:
                 sent = self._stream_body(response, wire, is_chunked=is_chunked)
             except AttemptError as error:
+                self._lane.engine.note_cut(request, error)
                 self._record(request, head.status, self._sent, error.label)
                 self._stream.abort()
                 return False
@@ -309,6 +311,7 @@ class Conversation:
             spawn=self._lane.spawn,
         )
         tunnel.run(self._rest, response.body.first)
+        request.bytes_in = tunnel.to_backend
         self._record(request, 101, tunnel.to_client)
         return False
 

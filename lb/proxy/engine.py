@@ -22,9 +22,9 @@ from lb.errors import (
 )
 from lb.http1.grammar import IDEMPOTENT
 from lb.proxy.asker import Asker
+from lb.proxy.course import Course
 from lb.proxy.exchange import Response
 from lb.proxy.explain import Explanation
-from lb.proxy.retry import Again, after
 from lb.shm import Passage
 
 if TYPE_CHECKING:
@@ -83,34 +83,41 @@ class Engine:
         if request.head.max_forwards == 0:
             raise FinalRecipientError
         backend = request.backend or self._take(request)
-        tried: list[LiveBackend] = []
-        fresh = False
+        course: Course | None = None
         while True:
             if request.connection is None:
                 self._tally.attempt(backend, is_retry=request.attempts > 0)
                 request.attempts += 1
                 request.backend = backend
             try:
+                fresh = course is not None and course.is_fresh
                 return self._attempt(request, backend, fresh=fresh)
             except AttemptError as error:
-                to_connect = isinstance(error, CONNECT_FAILURES)
-                self._tally.fail(backend, error.label, to_connect=to_connect)
-                request.failed_at(backend.id)
-                if request.explanation is not None:
-                    request.explanation.failed(backend, error)
-                again = self._after(error, request)
-                tried.append(backend)
-                following = self._another(request, tried, again)
+                self._note(request, backend, error)
+                chosen = request.backend_set
+                if chosen is None:
+                    raise
+                course = course or Course(self, request, chosen)
+                following = course.following(backend, error)
                 if following is None:
                     raise
-                fresh = fresh or again is Again.FRESH
                 backend = following
+
+    def _note(
+        self, request: Request, backend: LiveBackend, error: AttemptError
+    ) -> None:
+        """Count and remember a failed attempt."""
+        to_connect = isinstance(error, CONNECT_FAILURES)
+        self._tally.fail(backend, error.label, to_connect=to_connect)
+        request.failed_at(backend.id)
+        if request.explanation is not None:
+            request.explanation.failed(backend, error)
 
     def _take(self, request: Request) -> LiveBackend:
         """The backend for a first attempt, waited for in line if need be.
 
         Raises:
-            UnavailableError, ClientGoneError: see `WaitingLine.wait`.
+            UnavailableError, ClientGoneError: see `wait`.
         """
         self._roster.refresh()
         chosen = request.backend_set = self._find_set(request)
@@ -120,36 +127,39 @@ class Engine:
         try:
             return chosen.take(request)
         except UnavailableError as error:
-            began = monotonic()
-            try:
-                return chosen.line.wait(request, lambda: self._look(request), error)
-            except BaseException:  # it may have been given room at the last moment
-                self._leave(request)
-                raise
-            finally:
-                request.queued_s = monotonic() - began
 
-    def _look(self, request: Request) -> LiveBackend:
-        """What has room now for the first in line; see `BackendSet.take_with_room`."""
+            def look() -> LiveBackend:
+                self._roster.refresh()
+                return chosen.take_with_room(request)
+
+            return self.wait(request, look, error)
+
+    def refresh(self) -> None:
+        """Follow the table; see `Roster.refresh`."""
         self._roster.refresh()
+
+    def wait(
+        self,
+        request: Request,
+        look: Callable[[], LiveBackend],
+        error: UnavailableError,
+        patience_s: float | None = None,
+    ) -> LiveBackend:
+        """The backend that `look` finds in time; see `WaitingLine.wait`."""
         chosen = request.backend_set
         if chosen is None:
-            raise UnavailableError("it belongs to no set")
-        return chosen.take_with_room(request)
-
-    def _another(
-        self, request: Request, tried: list[LiveBackend], again: Again
-    ) -> LiveBackend | None:
-        """The backend for the next attempt, with it counted in flight, or None."""
-        chosen = request.backend_set
-        if again is Again.NO or chosen is None:
-            return None
-        self._roster.refresh()
-        following = chosen.another(request, tried)
-        if following is None and again is Again.FRESH:
-            following = tried[-1]
-            request.entered = self._tally.enter(following)
-        return following
+            raise error
+        began = monotonic()
+        try:
+            backend = chosen.line.wait(request, look, error, patience_s)
+            if request.is_abandoned:
+                raise ClientGoneError("the client left the queue")
+        except BaseException:  # it may have been given room at the last moment
+            self._leave(request)
+            raise
+        finally:
+            request.queued_s = max(0.0, request.queued_s) + monotonic() - began
+        return backend
 
     def begin(self, request: Request, now: float) -> Connection | None:
         """Begin the first attempt without waiting, if it takes no more than a send.
@@ -196,8 +206,8 @@ class Engine:
         if answer is not None:
             _time_head(request, connection.backend, now - request.began)
             request.connection = None
-            self._leave(request)
             connection.backend.put(connection, now)
+            self._leave(request)
         return answer
 
     def drop(self, request: Request) -> None:
@@ -206,6 +216,11 @@ class Engine:
         if connection is not None:
             connection.close()
         self._leave(request)
+
+    def note_cut(self, request: Request, error: AttemptError) -> None:
+        """Count that the backend broke off the body of its response."""
+        if request.backend is not None:
+            self._tally.fail(request.backend, error.label, to_connect=False)
 
     def finish(self, request: Request, now: float) -> None:
         """Count and record a request that is over, at monotonic `now`."""
@@ -226,17 +241,6 @@ class Engine:
             chosen = request.backend_set
             if chosen is not None and chosen.line.is_busy:
                 chosen.line.serve()
-
-    def _after(self, error: AttemptError, request: Request) -> Again:
-        chosen = request.backend_set
-        if request.attempts >= (chosen.attempts if chosen else 1):
-            return Again.NO
-        upload = request.upload
-        return after(
-            error,
-            method=request.head.method,
-            body_is_lost=upload is not None and upload.is_lost,
-        )
 
     def _attempt(
         self, request: Request, backend: LiveBackend, *, fresh: bool
@@ -290,8 +294,9 @@ class Engine:
         return connection
 
     def _release(self, request: Request, connection: Connection) -> None:
-        self._leave(request)
+        # In this order: whoever is given the room may well use the connection.
         connection.backend.put(connection, monotonic())
+        self._leave(request)
 
     def _take_tunnel(
         self, request: Request, connection: Connection, head: ResponseHead

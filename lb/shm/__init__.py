@@ -24,6 +24,7 @@ from lb.shm.slots import Slot, SlotState
 from lb.shm.snapshot import BackendState
 from lb.shm.table import TableRow
 from lb.shm.totals import BackendTotals, Latencies, WorkerTotals
+from lb.shm.turns import Turns
 
 __all__ = [
     "Arrivals",
@@ -43,6 +44,7 @@ __all__ = [
     "SlotState",
     "TableEditor",
     "TableRow",
+    "Turns",
     "VerdictWriter",
     "WorkerTotals",
     "edit_table",

@@ -125,12 +125,15 @@ HEAD, one per slot.
        7     1 owner    ARRIVALS     window * 2^32 + those accepted in that window
       16    10 owner    STATUSES     requests by hundreds of the status they got
       32    40 owner    ENDINGS      requests that ended badly, by label
-    Totals only grow, also over a slot's owners.  CONNECTIONS, ARRIVALS, and
-    IN_FLIGHT in the body, are set to zero by whoever takes the lock of a slot
-    whose owner died.  A window is an eighth of a second of the monotonic clock;
-    ARRIVALS is 0 while its owner accepts none.  STATUSES counts under 0 what
-    was given no status at all, and both count also what the balancer answered
-    by itself.  A label's number is its place in `lb.shm.labels`.
+      80    32 owner    WAITING      since when the first waits, by set
+    Totals only grow, also over a slot's owners.  CONNECTIONS, ARRIVALS,
+    WAITING, and IN_FLIGHT in the body, are set to zero by whoever takes the
+    lock of a slot whose owner died.  A window is an eighth of a second of the
+    monotonic clock; ARRIVALS is 0 while its owner accepts none.  WAITING is in
+    microseconds of that clock (0: nobody waits), at the CRC-32 of the set's
+    name modulo 32.  STATUSES counts under 0 what was given no status at all,
+    and both count also what the balancer answered by itself.  A label's number
+    is its place in `lb.shm.labels`.
 
 BODY, one per slot; n is ROWS, m is 3 n rounded up to a multiple of 512.
        0     n owner    IN_FLIGHT    a column: a cell for each row
@@ -217,6 +220,7 @@ REASON_CELLS: Final = 32
 DETAIL_CELLS: Final = 8
 STATUS_CELLS: Final = 10
 LABEL_CELLS: Final = 40
+WAITING_CELLS: Final = 32
 DEFAULT_SLOTS: Final = 64
 MAX_ROWS: Final = 4096
 
@@ -312,6 +316,7 @@ class SlotCell(IntEnum):
     ARRIVALS = 7
     STATUSES = 16
     ENDINGS = 32
+    WAITING = 80
 
 
 class Column(IntEnum):

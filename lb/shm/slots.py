@@ -23,6 +23,7 @@ from lb.shm.layout import (
     BLOCK_CELLS,
     LOCK_SLOTS,
     STATUS_CELLS,
+    WAITING_CELLS,
     Cells,
     Column,
     Head,
@@ -30,6 +31,7 @@ from lb.shm.layout import (
     SlotCell,
 )
 from lb.shm.recorder import Recorder
+from lb.shm.turns import Turns
 
 if TYPE_CHECKING:
     from lb.shm.blocks import Reserve, RowCells
@@ -172,6 +174,10 @@ class Slot:
         """This process's connections beside those of the others."""
         return Arrivals(self.cells, self._geometry, self.index)
 
+    def turns(self, name: str) -> Turns:
+        """This process's place among those that wait for the set called `name`."""
+        return Turns(self.cells, self._geometry, slot=self.index, name=name)
+
     def beat(self, now: float) -> None:
         """Tell that this process runs, at unix time `now` in seconds."""
         self.cells[self._head + SlotCell.HEARTBEAT] = microseconds(now)
@@ -246,8 +252,10 @@ def _empty(cells: Cells, geometry: Geometry, index: int, state: Use) -> None:
 
 def _zero_present(cells: Cells, geometry: Geometry, index: int) -> None:
     """Zero what a slot says of now, not of all time; 80 us for 4,096 rows."""
-    for cell in (SlotCell.ARRIVALS, SlotCell.CONNECTIONS):
-        cells[geometry.head(index) + cell] = 0
+    head = geometry.head(index)
+    waiting = range(SlotCell.WAITING, SlotCell.WAITING + WAITING_CELLS)
+    for cell in (SlotCell.ARRIVALS, SlotCell.CONNECTIONS, *waiting):
+        cells[head + cell] = 0
     first = geometry.column(index, Column.IN_FLIGHT)
     column = cells[geometry.column_cells(index, Column.IN_FLIGHT)].tolist()
     for row, count in enumerate(column):

@@ -30,7 +30,7 @@ from lb.proxy.exchange import Request, Response
 from lb.proxy.loads import LiveLoads
 from lb.proxy.roster import Roster
 from lb.proxy.tally import PlainTally
-from lb.proxy.waiting import QueueLimits
+from lb.proxy.waiting import QueueLimits, WaitingLine
 from lb.shm import SharedFile, publish
 from lb.upstream.backend import LiveBackend, PoolLimits
 
@@ -129,7 +129,10 @@ class Scene:
         max_in_flight: int = 0,
     ) -> None:
         addresses = [Address("127.0.0.1", port) for port in (1, 2)]
-        publish(path, [Backend(f"b{a.port}", a) for a in addresses])
+        publish(
+            path,
+            [Backend(f"b{a.port}", a, max_in_flight=max_in_flight) for a in addresses],
+        )
         self.file = SharedFile.open(path)
         self.slot = self.file.take_slot()
         self.transport = Scripts()
@@ -141,7 +144,7 @@ class Scene:
             RoundRobin(0),
             policy_name="round_robin",
             attempts=attempts,
-            queue=queue or QueueLimits(),
+            line=WaitingLine(queue or QueueLimits(), self.slot.turns("default")),
             tally=self.tally,
             loads=LiveLoads(self.file.in_flight_reader()),
         )
