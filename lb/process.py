@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from logging import Logger
 
     from lb.config import Settings
+    from lb.proxy.hedge import Race
     from lb.streams.stream import Transport
 
 HEARTBEAT_S: Final = 1.0
@@ -43,9 +44,10 @@ class ServingProcess:
         *,
         threads: bool,
         published: bool = False,
+        race: Race | None = None,
     ) -> None:
         self.balancer = Balancer(
-            settings, transport, threads=threads, published=published
+            settings, transport, threads=threads, published=published, race=race
         )
         self._log = log
         self._stop = threading.Event()

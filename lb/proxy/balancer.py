@@ -7,6 +7,7 @@ Opening takes a slot in the shared file; nothing runs in the background yet.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from lb.proxy.backend_set import BackendSet
 from lb.proxy.engine import Engine
 from lb.proxy.loads import LiveLoads
 from lb.proxy.placement import Placement
-from lb.proxy.placing import check_policies, policy_of, router_of
+from lb.proxy.placing import check_policies, policy_of, retry_options, router_of
 from lb.proxy.roster import Roster
 from lb.proxy.tally import LockedTally, PlainTally
 from lb.proxy.waiting import QueueLimits, WaitingLine
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from lb.config import SetSettings, Settings
     from lb.model import Backend
+    from lb.proxy.hedge import Race
     from lb.shm import Slot
     from lb.streams.stream import Transport
 
@@ -47,7 +49,8 @@ class Balancer:
     """One process's engine, roster, slot and log; `close` gives all of it back.
 
     `threads` says whether requests are served in more than one thread; `published`
-    whether the shared file was made for this process already (see `join`).
+    whether the shared file was made for this process already (see `join`); `race` is
+    needed for `retries.hedge`.
 
     Raises:
         ConfigError, StateFileError: it cannot be put together; the message says why.
@@ -60,6 +63,7 @@ class Balancer:
         *,
         threads: bool,
         published: bool = False,
+        race: Race | None = None,
     ) -> None:
         self.settings = settings
         self.file, self.slot = join(settings, published=published)
@@ -81,12 +85,14 @@ class Balancer:
             connect_s=settings.timeouts.connect,
             response_s=settings.timeouts.response,
             idle_s=settings.timeouts.idle,
+            request_s=settings.timeouts.request or math.inf,
         )
         self.engine = Engine(
             self.roster,
             self.tally,
             timeouts,
             find_set=placement.find,
+            race=race,
         )
         self.log = open_access_log(settings)
 
@@ -110,6 +116,7 @@ class Balancer:
                 line=self._line(each),
                 tally=self.tally,
                 loads=loads,
+                options=retry_options(each),
             )
             for each in settings.sets
         ]

@@ -18,6 +18,8 @@ from lb.balance.router import Router
 from lb.balance.set_cookie import CookieAttributes
 from lb.config.sets import DEFAULT, key_in_set
 from lb.errors import ConfigError
+from lb.proxy.budget import BudgetLimits
+from lb.proxy.retry import RetryOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +89,16 @@ def policy_of(
         if each.name == DEFAULT:
             raise
         raise ConfigError(key_in_set(each.name, str(error))) from error
+
+
+def retry_options(each: SetSettings) -> RetryOptions:
+    """What a set's `retries` say beyond the number of attempts."""
+    retries = each.retries
+    return RetryOptions(
+        budget=BudgetLimits(percent=retries.budget, least=retries.min),
+        statuses=retries.statuses.codes(),
+        hedge_s=retries.hedge,
+    )
 
 
 def _make_importable(folder: Path) -> None:
