@@ -16,7 +16,8 @@ from lb.shm.labels import CLIENT_LEFT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lb.http1.request import RequestHead, RequestParser
+    from lb.http1.request import RequestParser
+    from lb.http1.request_head import RequestHead
     from lb.http1.response import ResponseHead
     from lb.proxy.exchange import Response
 

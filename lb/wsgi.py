@@ -116,26 +116,32 @@ class Face(Flask):
         """
         with self._starting:
             if self._process is None:
-                from lb.arbiter import has_arbiter, settings_in_force
+                from lb.arbiter import generation_in_force, settings_in_force
                 from lb.process import ServingProcess
                 from lb.streams.blocking import BlockingTransport
 
                 # Settings of one's own: no arbiter has made a file for them.
-                published = self._settings is None and has_arbiter()
+                generation = 0 if self._settings else generation_in_force()
                 self._settings = self._settings or settings_in_force()
                 log = logging.getLogger("gunicorn.error")
                 if not log.handlers:
                     log = logging.getLogger("evenhand")
-                self._process = ServingProcess(
+                process = ServingProcess(
                     self._settings,
                     BlockingTransport(),
                     log,
                     threads=True,
-                    published=published,
+                    generation=generation,
                 )
-                # Underscores are kept: the server has folded them already.
-                self._reception = Reception(self._settings, underscores="keep")
+                process.on_settings = lambda _: self._receive(process)
+                self._receive(process)
+                self._process = process
             return self._process
+
+    def _receive(self, process: ServingProcess) -> None:
+        """Receive clients by the settings that the process goes by now."""
+        # Underscores are kept: the server has folded them already.
+        self._reception = Reception(process.balancer.settings, underscores="keep")
 
     def stop(self) -> None:
         """Close what `start` opened."""

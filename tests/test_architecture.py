@@ -24,9 +24,15 @@ ROOT = Path(__file__).parents[1]
 LEVELS = {
     0: ("lb", "lb.errors", "lb.model", "lb.native", "lb.patching"),
     1: ("lb.config", "lb.http1", "lb.balance", "lb.shm", "lb.streams"),
-    2: ("lb.upstream",),
+    2: ("lb.upstream", "lb.plan", "lb.inforce"),
     3: ("lb.health", "lb.proxy"),
-    4: ("lb.process", "lb.arbiter", "lb.rendering", "lb.operating"),
+    4: (
+        "lb.process",
+        "lb.arbiter",
+        "lb.rendering",
+        "lb.operating",
+        "lb.reloading",
+    ),
     5: ("lb.worker", "lb.wsgi", "lb.cli", "lb.admin"),
     6: ("lb.__main__",),
 }

@@ -163,7 +163,7 @@ def _route(number: int, item: object, origin: str, wrong: list[str]) -> Route | 
         close = nearest(key, allowed)
         wrong.append(unknown(_place(number, key), origin, close=close, allowed=allowed))
     known = {key: value for key, value in item.items() if key not in strange}
-    written = {key: (value, origin) for key, value in known.items()}
+    written = {key: (known.get(key, ""), origin) for key in allowed}
     try:
         return Route.model_validate(known)
     except ValidationError as error:

@@ -59,11 +59,32 @@ class BackendSet:
         self.members: list[LiveBackend] = []
         self.candidates: list[LiveBackend] = []
         self._backups: list[LiveBackend] = []
+        self.is_retired = False
+        """Whether the settings have it no more; who waits here must go elsewhere."""
         self._weights: list[int] = []
         self._has_limits = False
 
     def __repr__(self) -> str:
         return f"<BackendSet {self.name} {len(self.candidates)} candidates>"
+
+    def use_policy(self, policy: Policy[LiveBackend], name: str) -> None:
+        """Choose by another policy from now on."""
+        if self.candidates:
+            policy.update(self.candidates)
+        self.policy, self.policy_name = policy, name.encode()
+        self.has_answers = type(policy).answer is not Policy.answer
+
+    def use_retries(self, attempts: int, options: RetryOptions) -> None:
+        """Try requests again so from now on."""
+        self.attempts = attempts
+        self.budget.use(options.budget)
+        self.statuses = options.statuses
+        self.hedge_s = options.hedge_s
+
+    def retire(self) -> None:
+        """Give no backend any more: the settings do not have this set."""
+        self.is_retired = True
+        self.update([])
 
     def update(self, members: list[LiveBackend]) -> None:
         """Take what the table and the verdicts say now."""
@@ -88,12 +109,12 @@ class BackendSet:
             UnavailableError: none may be used now.
             FullError: all that may be are at their limits, or others wait already.
         """
+        if not self.candidates:
+            raise UnavailableError(f"no backend of the set {self.name} is up and ready")
         if self._has_limits:
             if not self.line.lets_pass():
                 raise FullError("others wait already")
             return self.take_with_room(request)
-        if not self.candidates:
-            raise UnavailableError(f"no backend of the set {self.name} is up and ready")
         backend = self.policy.choose(request)
         request.entered = self._tally.enter(backend)
         return backend

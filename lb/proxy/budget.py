@@ -46,6 +46,10 @@ class RetryBudget:
         self._tally = tally
         self._loads = loads
 
+    def use(self, limits: BudgetLimits) -> None:
+        """Go by other limits, for who asks from now on."""
+        self._limits = limits
+
     def enter(
         self, failed: LiveBackend, members: Sequence[LiveBackend]
     ) -> RowCells | None:

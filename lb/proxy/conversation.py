@@ -8,7 +8,6 @@ in `lb.proxy.session`. One greenlet runs one conversation; nothing here is share
 
 from __future__ import annotations
 
-from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -28,22 +27,18 @@ from lb.http1.replies import reply_bytes
 from lb.proxy.accesslog import line
 from lb.proxy.exchange import Request
 from lb.proxy.httpdate import http_date
+from lb.proxy.linger import linger
 from lb.proxy.marks import mark_lines
 from lb.proxy.tunnel import Tunnel
 from lb.proxy.upload import StreamSource, Upload, check_size
 from lb.streams.splice import Pipe
 
 if TYPE_CHECKING:
-    from lb.http1.request import RequestHead
+    from lb.http1.request_head import RequestHead
     from lb.http1.response import ResponseHead
     from lb.proxy.exchange import Response
     from lb.proxy.lane import Lane
     from lb.streams.hub_stream import HubStream
-
-LINGER_S: Final = 5.0
-LINGER_BYTES: Final = 16 << 20
-"""How much of an unwanted upload is read so that the client gets to our answer."""
-
 
 LEFT: Final = "client_left"
 LEFT_STATUS: Final = 499
@@ -78,6 +73,11 @@ class Conversation:
         self._sent = 0
         self._is_served = False
         self._request: Request | None = None
+
+    def meet_anew(self) -> None:
+        """Go by the lane's present rules for this client, who stays who it is."""
+        ip = self._peer.ip.decode("latin-1")
+        self._peer, self._parser = self._lane.welcome("" if ip == "unix:" else ip)
 
     def _meet(self) -> bool:
         """Learn from a PROXY header who the client is; False if there is none."""
@@ -356,19 +356,8 @@ class Conversation:
         return True
 
     def _linger(self) -> bool:
-        """Read a little of what still comes, so that no reset destroys our answer.
-
-        False always: there is nothing to follow.
-
-        A close with unread bytes makes the kernel send RST, and the client's kernel
-        then throws away the answer it had (RFC 9112 section 9.6).
-        """
-        stream, left = self._stream, LINGER_BYTES
-        stream.deadline = monotonic() + LINGER_S
-        with suppress(StreamClosedError, StreamTimeoutError):
-            stream.shut_write()
-            while left > 0 and (data := stream.read()):
-                left -= len(data)
+        """Let our answer arrive before the close; False: there is nothing to follow."""
+        linger(self._stream)
         return False
 
     def _record(

@@ -78,6 +78,15 @@ class Engine:
         self._race = race
         """How to ask two backends at once, if that can be done here."""
 
+    def use(
+        self, timeouts: Timeouts, *, find_set: Callable[[Request], BackendSet]
+    ) -> None:
+        """Go by other settings, in waits and choices that begin from now on."""
+        self._timeouts = timeouts
+        self._asker = Asker(timeouts)
+        self._first_s = min(timeouts.response_s, timeouts.request_s)
+        self._find_set = find_set
+
     def exchange(self, request: Request) -> Response:
         """The response to `request`; whoever gets it must `finish` or `close` it.
 
@@ -182,9 +191,18 @@ class Engine:
 
             def look() -> LiveBackend:
                 self._roster.refresh()
-                return chosen.take_with_room(request)
+                return self._set_now(request, chosen).take_with_room(request)
 
             return self.wait(request, look, error)
+
+    def _set_now(self, request: Request, chosen: BackendSet) -> BackendSet:
+        """The set of a request that waits, which a reload may have taken away."""
+        if chosen.is_retired:
+            try:
+                chosen = request.backend_set = self._find_set(request)
+            except NoRouteError as error:
+                raise UnavailableError(error.detail) from error
+        return chosen
 
     def refresh(self) -> None:
         """Follow the table; see `Roster.refresh`."""
@@ -271,7 +289,7 @@ class Engine:
             connection.backend.put(connection, now)
             request.entered = None  # `_leave`, written out: 0.1 us less
             self._tally.leave(entered)
-            if chosen.line.is_busy:
+            if chosen.line.waiting:
                 chosen.line.serve()
         return answer
 
@@ -304,7 +322,7 @@ class Engine:
         if entered is not None:
             self._tally.leave(entered)
             chosen = request.backend_set
-            if chosen is not None and chosen.line.is_busy:
+            if chosen is not None and chosen.line.waiting:
                 chosen.line.serve()
 
     def _attempt(

@@ -10,7 +10,7 @@ from lb.shm import Passage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lb.http1.request import RequestHead
+    from lb.http1.request_head import RequestHead
     from lb.http1.response import ResponseHead
     from lb.proxy.backend_set import BackendSet
     from lb.proxy.explain import Explanation

@@ -18,8 +18,6 @@ from lb.balance.router import Router
 from lb.balance.set_cookie import CookieAttributes
 from lb.config.sets import DEFAULT, key_in_set
 from lb.errors import ConfigError
-from lb.proxy.budget import BudgetLimits
-from lb.proxy.retry import RetryOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +40,7 @@ def policy_options(
         ConfigError: the cookie that it describes would be refused by browsers.
     """
     options: dict[str, Any] = {}
-    if "sticky" in balance.policy:
+    if balance.policy == "sticky":
         # Only who uses the cookie has to describe one that browsers take.
         options["sticky_cookie"] = _cookie(balance)
     return PolicyOptions(
@@ -91,20 +89,11 @@ def policy_of(
         raise ConfigError(key_in_set(each.name, str(error))) from error
 
 
-def retry_options(each: SetSettings) -> RetryOptions:
-    """What a set's `retries` say beyond the number of attempts."""
-    retries = each.retries
-    return RetryOptions(
-        budget=BudgetLimits(percent=retries.budget, least=retries.min),
-        statuses=retries.statuses.codes(),
-        hedge_s=retries.hedge,
-    )
-
-
 def _make_importable(folder: Path) -> None:
     # First, as gunicorn does it: so `lb check` imports what workers will.
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    place = str(folder.absolute())
+    if place not in sys.path:
+        sys.path.insert(0, place)
 
 
 def check_policies(settings: Settings) -> None:

@@ -33,6 +33,10 @@ LOOK_S: Final = 0.005
 """How often the first in line looks for room that other processes made. To wake an idle
 process takes 0.1 to 0.2 ms, so one that waits uses 2 to 4 % of a core."""
 
+LOOK_SHARE: Final = 10
+"""How many times as long as a look took the pause behind it is at least: 1,000 in
+line take 0.3 ms, 100,000 would take 30."""
+
 LATE_S: Final = 1.0
 """How much longer than its patience a request waits at most, if nobody looks."""
 
@@ -49,7 +53,16 @@ class QueueLimits:
 class Waiter:
     """A request in line; `take` finds it a backend or raises, as `BackendSet.take`."""
 
-    __slots__ = ("backend", "deadline", "error", "event", "request", "since", "take")
+    __slots__ = (
+        "backend",
+        "deadline",
+        "error",
+        "event",
+        "is_in_line",
+        "request",
+        "since",
+        "take",
+    )
 
     def __init__(
         self,
@@ -63,6 +76,7 @@ class Waiter:
         self.since = monotonic()
         self.deadline = self.since + patience_s
         self.event = threading.Event()
+        self.is_in_line = False
         self.backend: LiveBackend | None = None
         self.error = error
         """What it is told if it never gets one."""
@@ -74,21 +88,21 @@ class WaitingLine:
     def __init__(self, limits: QueueLimits, turns: Turns) -> None:
         self.limits = limits
         self._turns = turns
-        self._waiting: deque[Waiter] = deque()
+        self.waiting: deque[Waiter] = deque()
+        """Who waits in this process; others only look whether somebody does."""
         self._lock = threading.Lock()
         self._is_watched = False
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self.waiting)
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether somebody waits in this process."""
-        return bool(self._waiting)
+    def use(self, limits: QueueLimits) -> None:
+        """Go by other limits, for who comes from now on."""
+        self.limits = limits
 
     def lets_pass(self) -> bool:
         """Whether a request that has just come may take room: nobody waits for it."""
-        return not self._waiting and not self._turns.is_anothers(monotonic())
+        return not self.waiting and not self._turns.is_anothers(monotonic())
 
     def wait(
         self,
@@ -131,15 +145,15 @@ class WaitingLine:
 
         Costs nothing while nobody waits.
         """
-        while self._waiting and self._serve_first():
+        while self.waiting and self._serve_first():
             pass
 
     def _serve_first(self) -> bool:
         """Whether the first in line is done with; False while it has to wait."""
         with self._lock:
-            if not self._waiting:
+            if not self.waiting:
                 return False
-            waiter = self._waiting[0]
+            waiter = self.waiting[0]
             if not _is_over(waiter):
                 if self._turns.is_anothers(waiter.since):
                     return False
@@ -151,27 +165,29 @@ class WaitingLine:
                     return False
                 except Exception as error:  # noqa: BLE001 - raised to whose it is
                     waiter.error = error
-            self._waiting.popleft()
+            self.waiting.popleft()
+            waiter.is_in_line = False
             self._tell()
             waiter.event.set()
             return True
 
     def _join(self, waiter: Waiter) -> None:
         with self._lock:
-            if len(self._waiting) >= self.limits.size:
+            if len(self.waiting) >= self.limits.size:
                 raise FullError(f"{self.limits.size} requests wait already")
-            self._waiting.append(waiter)
+            self.waiting.append(waiter)
+            waiter.is_in_line = True
             self._tell()
 
     def _leave(self, waiter: Waiter) -> None:
         with self._lock:
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
+            if waiter.is_in_line:
+                self.waiting.remove(waiter)
                 self._tell()
 
     def _tell(self) -> None:
         """Let other processes know since when the first of this one waits."""
-        waiting = self._waiting
+        waiting = self.waiting
         self._turns.wait_since(waiting[0].since if waiting else None)
 
     def _watch(self) -> None:
@@ -187,23 +203,30 @@ class WaitingLine:
     def _look(self) -> None:
         pause = threading.Event()
         while True:
+            begun = monotonic()
             self._drop_those_behind()
             self.serve()
+            took_s = monotonic() - begun
             with self._lock:
-                if not self._waiting:
+                if not self.waiting:
                     self._is_watched = False
                     return
-            pause.wait(LOOK_S)
+            # A very long line is looked at more rarely, or it would be all we do.
+            pause.wait(max(LOOK_S, LOOK_SHARE * took_s))
 
     def _drop_those_behind(self) -> None:
         """End the waits, anywhere in line, of clients that left, and those too long."""
         with self._lock:
-            over = [waiter for waiter in self._waiting if _is_over(waiter)]
+            over = [waiter for waiter in self.waiting if _is_over(waiter)]
+            if not over:
+                return
             for waiter in over:
-                self._waiting.remove(waiter)
+                waiter.is_in_line = False
                 waiter.event.set()
-            if over:
-                self._tell()
+            left = [waiter for waiter in self.waiting if waiter.is_in_line]
+            self.waiting.clear()
+            self.waiting.extend(left)
+            self._tell()
 
 
 def _is_over(waiter: Waiter) -> bool:

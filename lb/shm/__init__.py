@@ -22,7 +22,7 @@ from lb.shm.record import ProbeRecord, verdict_in
 from lb.shm.recorder import Passage, Recorder
 from lb.shm.slots import Slot, SlotState
 from lb.shm.snapshot import BackendState
-from lb.shm.table import TableRow
+from lb.shm.table import TableRow, identity
 from lb.shm.totals import BackendTotals, Latencies, WorkerTotals
 from lb.shm.turns import Turns
 
@@ -48,6 +48,7 @@ __all__ = [
     "VerdictWriter",
     "WorkerTotals",
     "edit_table",
+    "identity",
     "leader_pid",
     "publish",
     "retire",

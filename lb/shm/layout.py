@@ -55,12 +55,17 @@ HEADER.  Cells 0-15 never change after the file got its name.
       16     1 builder  TABLE_GENERATION    +1 after each change of the rows
       17     1 builder  LAST_ID      the highest row id ever given
       18     1 builder  SLOTS_TAKEN  +1 whenever a process takes a slot
+      19     1 builder  SETTINGS_GENERATION  +1 when settings were put in force
       24     1 leader   VERDICT_GENERATION  +1 after each change of a verdict
       25     1 leader   LEADER_PID   meaningful while the leader lock is held
       26     1 leader   LEADER_SINCE time
     The generation that a worker compares is the sum of both: neither ever
     falls, so the sum changes whenever one does.  The two lie on cache lines of
     their own.  All other cells are spare and zero.
+    The settings in force lie in a file of their own beside this one, which
+    `lb.shm.document` writes before SETTINGS_GENERATION is raised.  That is raised
+    before the rows change, and TABLE_GENERATION after them, so who sees new rows
+    can have the settings that they belong to.  0: no such file is to be believed.
 
 ROW, one per backend.
       at cells writer   name
@@ -123,6 +128,9 @@ HEAD, one per slot.
        5     1 owner    CONNECTIONS  of clients, open now
        6     1 owner    ACCEPTED     connections of clients, ever
        7     1 owner    ARRIVALS     window * 2^32 + those accepted in that window
+       8     1 owner    SETTINGS_SEEN  the SETTINGS_GENERATION it goes by
+       9     1 owner    ARBITER      pid of who forked it and reloads; 0: nobody
+      10     1 owner    LEAVING      1 while it only finishes what it has
       16    10 owner    STATUSES     requests by hundreds of the status they got
       32    40 owner    ENDINGS      requests that ended badly, by label
       80    32 owner    WAITING      since when the first waits, by set
@@ -154,7 +162,8 @@ BLOCK, what one process counted for one backend.
        1     1 owner    RETRIES      of these, not the first of their request
        2     1 owner    BYTES_IN     bytes of bodies from clients
        3     1 owner    BYTES_OUT    bytes of bodies to clients
-       4     1 owner    REFUSED      retries after it that the budget refused
+       4     1 owner    CUT          what was cut when its time to drain was over
+       5     1 owner    REFUSED      retries after it that the budget refused
        6    10 owner    RESPONSES    by hundreds of the status, as STATUSES
       16    40 owner    FAILURES     attempts that failed, by label
       64   212 owner    TO_HEAD      histogram of the time to a response head
@@ -264,6 +273,7 @@ class Head(IntEnum):
     TABLE_GENERATION = 16
     LAST_ID = 17
     SLOTS_TAKEN = 18
+    SETTINGS_GENERATION = 19
     VERDICT_GENERATION = 24
     LEADER_PID = 25
     LEADER_SINCE = 26
@@ -318,6 +328,9 @@ class SlotCell(IntEnum):
     CONNECTIONS = 5
     ACCEPTED = 6
     ARRIVALS = 7
+    SETTINGS_SEEN = 8
+    ARBITER = 9
+    LEAVING = 10
     STATUSES = 16
     ENDINGS = 32
     WAITING = 80
@@ -339,7 +352,8 @@ class Counter(IntEnum):
     RETRIES = 1
     BYTES_IN = 2
     BYTES_OUT = 3
-    REFUSED = 4
+    CUT = 4
+    REFUSED = 5
     RESPONSES = 6
     FAILURES = 16
     TO_HEAD = 64

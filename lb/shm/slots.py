@@ -68,6 +68,11 @@ class SlotState:
     accepted: int
     requests: int
     in_flight: int
+    settings_seen: int = 0
+    arbiter: int = 0
+    """Pid of the gunicorn arbiter that forked it, 0 if none did."""
+    is_leaving: bool = False
+    """Whether it takes no more connections."""
 
 
 class Slot:
@@ -186,6 +191,27 @@ class Slot:
         """Tell which generation this process's view was built from."""
         self.cells[self._head + SlotCell.SEEN] = generation
 
+    def see_settings(self, generation: int) -> None:
+        """Tell by which settings this process goes."""
+        self.cells[self._head + SlotCell.SETTINGS_SEEN] = generation
+
+    def tell_arbiter(self, pid: int) -> None:
+        """Tell who forked this process and will heed a SIGHUP."""
+        self.cells[self._head + SlotCell.ARBITER] = pid
+
+    def leave(self) -> None:
+        """Tell that this process takes no more connections."""
+        self.cells[self._head + SlotCell.LEAVING] = 1
+
+    def has_company(self) -> bool:
+        """Whether another living process still takes connections. Some 5 us."""
+        cells, geometry = self.cells, self._geometry
+        return any(
+            not cells[geometry.head(index) + SlotCell.LEAVING]
+            for index in living_slots(cells, geometry, self._locks)
+            if index != self.index
+        )
+
     def release(self) -> None:
         """Leave the slot to others; nothing of it is in flight any more."""
         if self.is_ours:
@@ -240,7 +266,13 @@ def _move_in(
     cells[at + SlotCell.PID] = pid
     cells[at + SlotCell.STARTED] = microseconds(now)
     cells[at + SlotCell.HEARTBEAT] = microseconds(now)
-    cells[at + SlotCell.SEEN] = 0
+    for cell in (
+        SlotCell.SEEN,
+        SlotCell.SETTINGS_SEEN,
+        SlotCell.ARBITER,
+        SlotCell.LEAVING,
+    ):
+        cells[at + cell] = 0
     cells[at + SlotCell.STATE] = Use.LIVE
     cells[Head.SLOTS_TAKEN] += 1
 
@@ -322,4 +354,7 @@ def _read(cells: Cells, geometry: Geometry, index: int, *, alive: bool) -> SlotS
         accepted=cells[at + SlotCell.ACCEPTED],
         requests=sum(cells[statuses : statuses + STATUS_CELLS].tolist()),
         in_flight=sum(cells[column].tolist()) if alive else 0,
+        settings_seen=cells[at + SlotCell.SETTINGS_SEEN],
+        arbiter=cells[at + SlotCell.ARBITER],
+        is_leaving=bool(cells[at + SlotCell.LEAVING]),
     )

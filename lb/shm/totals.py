@@ -61,6 +61,7 @@ class BackendTotals:
     refused_retries: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+    cut: int = 0
     connect_failures: int = 0
     responses: tuple[int, ...] = (0,) * STATUS_CELLS
     failures: dict[str, int] = field(default_factory=dict)
@@ -122,6 +123,7 @@ def _totals(counts: tuple[int, ...], failed_connects: int) -> BackendTotals:
         refused_retries=counts[Counter.REFUSED],
         bytes_in=counts[Counter.BYTES_IN],
         bytes_out=counts[Counter.BYTES_OUT],
+        cut=counts[Counter.CUT],
         connect_failures=failed_connects,
         responses=counts[responses : responses + STATUS_CELLS],
         failures=_by_label(counts[failures : failures + LABEL_CELLS]),

@@ -100,6 +100,19 @@ class LiveBackend:
         self.max_in_flight = backend.max_in_flight
         self.is_backup = backend.backup
 
+    def use(self, parser: ResponseParser, limits: PoolLimits) -> None:
+        """Go by other limits; idle connections beyond them are closed, oldest first."""
+        self._parser = parser
+        self._limits = limits
+        self.idle_limit.bound(limits.idle_s)
+        while len(self._idle) > limits.idle:
+            try:
+                connection = self._idle.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            connection.is_idle = False
+            connection.close()
+
     def __repr__(self) -> str:
         return f"<LiveBackend {self.name} idle={len(self._idle)}>"
 
@@ -142,16 +155,13 @@ class LiveBackend:
         """It was closed."""
         self._connections.discard(connection)
 
-    def cut(self, why: str) -> int:
-        """End every request that is under way here; how many there were.
+    def under_way(self) -> list[Connection]:
+        """The connections that carry a request or a tunnel and were not cut. O(n).
 
-        Connects that are under way go on, so this is to be asked again. O(connections).
+        Connects that are under way come later, so this is to be asked again.
         """
         found = list(self._connections)
-        busy = [each for each in found if not (each.is_idle or each.is_cut)]
-        for connection in busy:
-            connection.cut(why)
-        return len(busy)
+        return [each for each in found if not (each.is_idle or each.is_cut)]
 
     def put(self, connection: Connection, now: float) -> None:
         """Keep a connection for another request, or close it when it cannot be."""

@@ -64,6 +64,11 @@ class IdleLimit:
     def __repr__(self) -> str:
         return f"<IdleLimit keep={self.keep_s:g}s by {self.source}>"
 
+    def bound(self, most_s: float) -> None:
+        """Keep none for longer than that, whatever is learned."""
+        self._most_s = most_s
+        self._settle()
+
     @property
     def source(self) -> str:
         """What decides `keep_s`: "settings", "header" or "closes"."""

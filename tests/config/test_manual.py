@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from lb.config import Settings, load
+from lb.config import Route, Settings, load
 from lb.config.fields import meaning_of, unit_of
 from lb.config.settings import FIELDS
 
@@ -72,6 +72,34 @@ def test_the_manuals_example_of_sets_is_good(tmp_path: Path) -> None:
         (100, False),
         (0, True),
     ]
+
+
+ROUTES = MANUAL.parent / "docs" / "routes.md"
+
+
+def test_the_examples_of_docs_routes_are_good(tmp_path: Path) -> None:
+    """One after the other they make one file, but for the sets of the last."""
+    examples = re.findall(r"^```toml\n(.*?)^```$", ROUTES.read_text(), re.M | re.S)
+    more = "".join(f"[sets.{name}]\nbackends = ['{name}:1']\n" for name in ("v1", "v2"))
+    (tmp_path / "lb.toml").write_text("\n".join(examples) + more)
+    settings = load({}, tmp_path)
+    assert [each.balance.policy for each in settings.sets[:3]] == [
+        "power_of_two", "power_of_two", "least_requests"
+    ]  # fmt: skip
+    assert [str(route) for route in settings.routes] == [
+        "api.example.com/ to api",
+        "*/api to api",
+        "shop.example.com/ to v1=95 v2=5 by client",
+    ]
+
+
+def test_the_keys_of_a_route_are_in_docs_routes() -> None:
+    """With their defaults."""
+    shown = re.findall(r"^\| `(\w+)` \| (\S*) ?\|", ROUTES.read_text(), re.M)
+    assert dict(shown) == {
+        "host": "any", "path": "`/`", "set": "", "split": "", "split_by": "`client`"
+    }  # fmt: skip
+    assert list(dict(shown)) == list(Route.model_fields)
 
 
 def test_every_meaning_names_its_unit() -> None:

@@ -26,11 +26,18 @@ OK = b"HTTP/1.1 200 OK\r\nX-Backend: %b\r\nContent-Length: 2\r\n\r\nok"
 
 
 class CountingBackend:
-    """Answers each request 200 after `takes_s` seconds, and counts meanwhile."""
+    """Answers each request 200 after `takes_s` seconds, and counts meanwhile.
 
-    def __init__(self, name: str, *, takes_s: float = 0.0) -> None:
+    All at once, or (`one_by_one`) each when it is done with those before it.
+    """
+
+    def __init__(
+        self, name: str, *, takes_s: float = 0.0, one_by_one: bool = False
+    ) -> None:
         self.name = name
         self.takes_s = takes_s
+        self.one_by_one = one_by_one
+        self.free_at = 0.0
         self.port = 0
         self.answer = OK % name.encode()
         self.served = self.at_once = self.most_at_once = self.connections = 0
@@ -48,14 +55,18 @@ class CountingBackend:
 class _Serving(asyncio.Protocol):
     """One connection to a counting backend; requests without bodies."""
 
-    def __init__(self, backend: CountingBackend) -> None:
+    def __init__(
+        self, backend: CountingBackend, opened: set[asyncio.Transport]
+    ) -> None:
         self._backend = backend
+        self._open = opened
         self._loop = asyncio.get_running_loop()
         self._is_busy = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._open.add(transport)
         self._backend.connections += 1
 
     def data_received(self, data: bytes) -> None:
@@ -65,7 +76,11 @@ class _Serving(asyncio.Protocol):
         self._is_busy = True
         backend.at_once += 1
         backend.most_at_once = max(backend.most_at_once, backend.at_once)
-        if backend.takes_s:
+        if backend.one_by_one:
+            now = self._loop.time()
+            backend.free_at = max(now, backend.free_at) + backend.takes_s
+            self._loop.call_at(backend.free_at, self._finish)
+        elif backend.takes_s:
             self._loop.call_later(backend.takes_s, self._finish)
         else:
             self._finish()
@@ -78,6 +93,7 @@ class _Serving(asyncio.Protocol):
             self._transport.write(self._backend.answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._open.discard(self._transport)
         if self._is_busy:
             self._is_busy = False
             self._backend.at_once -= 1
@@ -144,26 +160,36 @@ class Crowd:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._servers: list[asyncio.Server] = []
+        self._open: set[asyncio.Transport] = set()
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._run(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(DEADLINE_S)
         self._loop.close()
 
-    def backend(self, name: str, *, takes_s: float = 0.0) -> CountingBackend:
+    def backend(
+        self, name: str, *, takes_s: float = 0.0, one_by_one: bool = False
+    ) -> CountingBackend:
         """A counting backend that listens on a free port."""
-        made = CountingBackend(name, takes_s=takes_s)
+        made = CountingBackend(name, takes_s=takes_s, one_by_one=one_by_one)
         server = self._run(
             self._loop.create_server(
-                lambda: _Serving(made), "127.0.0.1", 0, backlog=1024
+                lambda: _Serving(made, self._open), "127.0.0.1", 0, backlog=1024
             )
         )
+        self._servers.append(server)
         made.port = server.sockets[0].getsockname()[1]
         return made
+
+    def later(self, seconds: float, what: Callable[[], None]) -> None:
+        """Do something while clients ask."""
+        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, what)
 
     def ask(
         self,
@@ -200,11 +226,20 @@ class Crowd:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await asyncio.gather(*ends)
-            for transport, _ in made:
+            for transport, asking in made:
                 transport.abort()
+                await asking.ended
 
         self._run(run(), timeout_s + DEADLINE_S)
         return tally
+
+    async def _close(self) -> None:
+        for server in self._servers:
+            server.close()
+        for transport in self._open:
+            transport.abort()
+        while self._open:
+            await asyncio.sleep(0)
 
     def _run(self, work: Coroutine[Any, Any, T], timeout_s: float = DEADLINE_S) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_s)

@@ -22,6 +22,7 @@ from lb.proxy.budget import BudgetLimits, RetryBudget
 from lb.proxy.loads import LiveLoads
 from lb.proxy.tally import LockedTally, PlainTally
 from lb.shm import SharedFile, publish
+from lb.shm.layout import Counter
 from tests.shm.children import backends
 
 if TYPE_CHECKING:
@@ -237,5 +238,5 @@ def test_threads_count_under_the_lock(tmp_path: Path) -> None:
     assert worker.loads.retrying(worker.members) == 1
     tally.leave_retry(entered, is_refused=True)
     assert worker.loads.retrying(worker.members) == 0
-    assert worker.file.cells[entered.block + 4] == 1
+    assert worker.file.cells[entered.block + Counter.REFUSED] == 1
     worker.die()
