@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from logging import Logger
 
     from lb.config import Settings
+    from lb.proxy.hedge import Race
     from lb.streams.stream import Transport
 
 HEARTBEAT_S: Final = 1.0
@@ -54,6 +55,7 @@ class ServingProcess:
         *,
         threads: bool,
         generation: int = 0,
+        race: Race | None = None,
     ) -> None:
         self.on_settings: Callable[[Settings], None] = lambda _: None
         """Called with the settings that were in force until now, in their place."""
@@ -64,6 +66,7 @@ class ServingProcess:
             threads=threads,
             published=generation > 0,
             follow=self._follow,
+            race=race,
         )
         self._following = Following(self.balancer.file, generation)
         if generation:

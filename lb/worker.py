@@ -36,6 +36,7 @@ from lb.proxy.reception import Reception
 from lb.proxy.session import Session
 from lb.streams.crew import Crew
 from lb.streams.hub import HubTransport
+from lb.streams.race import race
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -230,6 +231,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
                 self.log,
                 threads=False,
                 generation=generation_in_force(),
+                race=race,
             )
         except LbError as error:
             self.log.error("%s", error)

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 
 from lb.balance.policy import Policy
 from lb.errors import FullError, UnavailableError
+from lb.proxy.budget import RetryBudget
+from lb.proxy.retry import NO_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from lb.proxy.exchange import Request
     from lb.proxy.loads import LiveLoads
+    from lb.proxy.retry import RetryOptions
     from lb.proxy.tally import Tally
     from lb.proxy.waiting import WaitingLine
     from lb.upstream.backend import LiveBackend
@@ -39,6 +42,7 @@ class BackendSet:
         line: WaitingLine,
         tally: Tally,
         loads: LiveLoads,
+        options: RetryOptions = NO_OPTIONS,
     ) -> None:
         self.name = name
         self.policy = policy
@@ -47,6 +51,9 @@ class BackendSet:
         """Whether the policy may leave something in responses."""
         self.attempts = attempts
         self.line = line
+        self.budget = RetryBudget(options.budget, tally, loads)
+        self.statuses = options.statuses
+        self.hedge_s = options.hedge_s
         self._tally = tally
         self._loads = loads
         self.members: list[LiveBackend] = []
@@ -66,6 +73,13 @@ class BackendSet:
             policy.update(self.candidates)
         self.policy, self.policy_name = policy, name.encode()
         self.has_answers = type(policy).answer is not Policy.answer
+
+    def use_retries(self, attempts: int, options: RetryOptions) -> None:
+        """Try requests again so from now on."""
+        self.attempts = attempts
+        self.budget.use(options.budget)
+        self.statuses = options.statuses
+        self.hedge_s = options.hedge_s
 
     def retire(self) -> None:
         """Give no backend any more: the settings do not have this set."""

@@ -25,6 +25,7 @@ from lb.proxy.terms import (
     parser_of,
     pool_limits_of,
     queue_limits_of,
+    retry_options_of,
     timeouts_of,
     used_balance,
     used_balances,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from lb.balance.policy import Policy
     from lb.config import Settings
     from lb.model import Backend
+    from lb.proxy.hedge import Race
     from lb.shm import Slot
     from lb.streams.stream import Transport
 
@@ -55,7 +57,8 @@ class Balancer:
 
     `threads` says whether requests are served in more than one thread; `published`
     whether the shared file was made for this process already (see `join`); `follow`
-    is called when the table has changed, and may then `apply` other settings.
+    is called when the table has changed, and may then `apply` other settings; `race`
+    is needed for `retries.hedge`.
 
     Raises:
         ConfigError, StateFileError: it cannot be put together; the message says why.
@@ -69,6 +72,7 @@ class Balancer:
         threads: bool,
         published: bool = False,
         follow: Callable[[], None] = lambda: None,
+        race: Race | None = None,
     ) -> None:
         self.settings = settings
         self.file, self.slot = join(settings, published=published)
@@ -87,6 +91,7 @@ class Balancer:
             self.tally,
             timeouts_of(settings),
             find_set=placement.find,
+            race=race,
         )
         self.log = open_access_log(settings)
 
@@ -146,7 +151,7 @@ class Balancer:
                 continue
             if each.name in policies:
                 there.use_policy(policies[each.name], each.balance.policy)
-            there.attempts = each.retries.attempts
+            there.use_retries(each.retries.attempts, retry_options_of(each))
             there.line.use(queue_limits_of(each))
         sets = [self._sets[each.name] for each in settings.sets]
         return Placement(sets, router_of(settings))
@@ -160,6 +165,7 @@ class Balancer:
             line=WaitingLine(queue_limits_of(each), self.slot.turns(each.name)),
             tally=self.tally,
             loads=self._loads,
+            options=retry_options_of(each),
         )
 
     def _make_backend(self, backend: Backend) -> LiveBackend:

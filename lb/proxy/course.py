@@ -6,6 +6,9 @@ come after all others, also before the checker has found those to be down. If no
 left and the settings hold requests (`queue.hold`), it tries the same ones again
 after a pause, until one has come back. Only failures to connect may repeat more often
 than `retries.attempts` says: nothing was sent then, so no backend is asked too much.
+
+From the first retry that costs the set's budget, a request is counted there until it
+is over, whatever else it meets.
 """
 
 from __future__ import annotations
@@ -14,14 +17,16 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from lb.errors import FullError, Sent, UnavailableError
-from lb.proxy.retry import Again, after
+from lb.proxy.retry import BUDGETED, Again, after, may_repeat
 
 if TYPE_CHECKING:
     from lb.errors import AttemptError
     from lb.proxy.backend_set import BackendSet
     from lb.proxy.engine import Engine
-    from lb.proxy.exchange import Request
+    from lb.proxy.exchange import Request, Response
+    from lb.shm import RowCells
     from lb.upstream.backend import LiveBackend
+    from lb.upstream.connection import Connection
 
 COMEBACK_S: Final = 0.25
 """How long a held request leaves those alone that failed it."""
@@ -33,11 +38,24 @@ class Course:
     def __init__(self, engine: Engine, request: Request, chosen: BackendSet) -> None:
         self.is_fresh = False
         """Whether only new connections will do: those in the pool may be stale."""
+        self.tried: list[LiveBackend] = []
+        """Whom not to ask (again)."""
         self._engine = engine
         self._request = request
         self._chosen = chosen
-        self._tried: list[LiveBackend] = []
         self._held_until = 0.0
+        self._counted: RowCells | None = None
+
+    def end(self) -> None:
+        """The request is over, or goes no further. Idempotent."""
+        counted, self._counted = self._counted, None
+        if counted is not None:
+            self._chosen.budget.leave(counted)
+
+    def release(self, request: Request, connection: Connection) -> None:
+        """Its response is over; see `Engine.release`."""
+        self._engine.release(request, connection)
+        self.end()
 
     def following(
         self, backend: LiveBackend, error: AttemptError
@@ -47,18 +65,65 @@ class Course:
         Raises:
             UnavailableError, ClientGoneError: it was waited for in vain.
         """
-        self._tried.append(backend)
+        self.tried.append(backend)
         again = self._after(error)
         if again is Again.NO:
             return None
         if again is Again.FRESH:
             self.is_fresh = True
+        if error.sent in BUDGETED and not self.is_afforded(backend):
+            error.detail += "; no retry: over the budget"
+            return None
         try:
             return self._look(again)
         except FullError as full:
             return self._engine.wait(self._request, lambda: self._look(again), full)
         except UnavailableError as none_left:
             return self._hold(none_left)
+
+    def instead_of(
+        self, backend: LiveBackend, response: Response
+    ) -> LiveBackend | None:
+        """The backend to ask instead of `backend`, for the status of its response.
+
+        None: the response stands. Else it is closed, and nothing of it was passed on.
+        """
+        status = response.head.status
+        if status not in self._chosen.statuses:
+            return None
+        request = self._request
+        self.tried.append(backend)
+        if request.attempts >= self._chosen.attempts or request.upload_cut:
+            return None
+        if not may_repeat(request.head.method, request.upload):
+            return None
+        was_counted = self._counted is not None
+        if not self.is_afforded(backend):
+            return None
+        entered, request.entered = request.entered, None
+        try:
+            following = self._look(Again.ELSEWHERE)
+        except UnavailableError:
+            request.entered = entered
+            if not was_counted:
+                self.end()
+            return None
+        # What is left of the first attempt ends; the request goes on as counted.
+        goes_on, request.entered = request.entered, entered
+        counted, self._counted = self._counted, None
+        response.close()
+        request.entered, self._counted = goes_on, counted
+        request.failed_at(backend.id)
+        if request.explanation is not None:
+            request.explanation.answered(backend, status)
+        return following
+
+    def is_afforded(self, failed: LiveBackend) -> bool:
+        """Whether the budget lets it go elsewhere for `failed`; then it is counted."""
+        if self._counted is None:
+            chosen = self._chosen
+            self._counted = chosen.budget.enter(failed, chosen.members)
+        return self._counted is not None
 
     def _after(self, error: AttemptError) -> Again:
         request, upload = self._request, self._request.upload
@@ -70,7 +135,7 @@ class Course:
         if request.attempts < self._chosen.attempts:
             return again
         is_harmless = error.sent is Sent.NOTHING and self._chosen.line.limits.hold_s > 0
-        others = any(b not in self._tried for b in self._chosen.candidates)
+        others = any(b not in self.tried for b in self._chosen.candidates)
         may_be_held = is_harmless and (self._held_until > 0 or not others)
         return again if may_be_held else Again.NO
 
@@ -82,14 +147,14 @@ class Course:
             FullError: there is, but without room.
         """
         self._engine.refresh()
-        last = self._tried[-1]
+        last = self.tried[-1]
         try:
-            return self._chosen.take_with_room(self._request, self._tried)
+            return self._chosen.take_with_room(self._request, self.tried)
         except FullError:
             raise
         except UnavailableError:
             if again is not Again.FRESH or not last.is_usable:
-                return self._chosen.take_backup(self._request, self._tried)
+                return self._chosen.take_backup(self._request, self.tried)
         if not self._chosen.enter(last, self._request):
             raise FullError(f"{last.name} is at its limit")
         return last
@@ -101,7 +166,7 @@ class Course:
         left_s = self._held_until - now
         if left_s <= 0:
             return None
-        self._tried.clear()
+        self.tried.clear()
 
         def look() -> LiveBackend:
             if monotonic() < now + COMEBACK_S:

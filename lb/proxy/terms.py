@@ -6,10 +6,13 @@ when other settings are put in force.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from lb.http1.response import ResponseParser
 from lb.proxy.asker import Timeouts
+from lb.proxy.budget import BudgetLimits
+from lb.proxy.retry import RetryOptions
 from lb.proxy.waiting import QueueLimits
 from lb.upstream.backend import PoolLimits
 
@@ -34,6 +37,16 @@ def queue_limits_of(each: SetSettings) -> QueueLimits:
     )
 
 
+def retry_options_of(each: SetSettings) -> RetryOptions:
+    """What a set's `retries` say beyond the number of attempts."""
+    retries = each.retries
+    return RetryOptions(
+        budget=BudgetLimits(percent=retries.budget, least=retries.min),
+        statuses=retries.statuses.codes(),
+        hedge_s=retries.hedge,
+    )
+
+
 def parser_of(settings: Settings) -> ResponseParser:
     """The parser of backends' response heads."""
     return ResponseParser(limit_bytes=settings.limits.head_bytes)
@@ -54,4 +67,5 @@ def timeouts_of(settings: Settings) -> Timeouts:
         connect_s=settings.timeouts.connect,
         response_s=settings.timeouts.response,
         idle_s=settings.timeouts.idle,
+        request_s=settings.timeouts.request or inf,
     )

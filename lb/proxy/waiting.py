@@ -16,6 +16,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -109,10 +110,12 @@ class WaitingLine:
         take: Callable[[], LiveBackend],
         error: UnavailableError,
         patience_s: float | None = None,
+        *,
+        most_s: float = inf,
     ) -> LiveBackend:
         """The backend that `take` finds in time, for a request that met `error`.
 
-        It decides how long that is, if `patience_s` does not.
+        It decides how long that is, if `patience_s` does not; never more than `most_s`.
 
         Raises:
             FullError: the line is full, or there was no room in time.
@@ -122,6 +125,7 @@ class WaitingLine:
         if patience_s is None:
             is_full = isinstance(error, FullError)
             patience_s = self.limits.timeout_s if is_full else self.limits.hold_s
+        patience_s = min(patience_s, most_s)
         if patience_s <= 0:
             raise error
         waiter = Waiter(request, take, patience_s, error)

@@ -135,21 +135,24 @@ HEAD, one per slot.
       32    40 owner    ENDINGS      requests that ended badly, by label
       80    32 owner    WAITING      since when the first waits, by set
     Totals only grow, also over a slot's owners.  CONNECTIONS, ARRIVALS,
-    WAITING, and IN_FLIGHT in the body, are set to zero by whoever takes the
-    lock of a slot whose owner died.  A window is an eighth of a second of the
+    WAITING, and IN_FLIGHT and RETRYING in the body, are set to zero by whoever
+    takes the lock of a slot whose owner died.  A window is an eighth of a second of the
     monotonic clock; ARRIVALS is 0 while its owner accepts none.  WAITING is in
     microseconds of that clock (0: nobody waits), at the CRC-32 of the set's
     name modulo 32.  STATUSES counts under 0 what was given no status at all,
     and both count also what the balancer answered by itself.  A label's number
     is its place in `lb.shm.labels`.
 
-BODY, one per slot; n is ROWS, m is 3 n rounded up to a multiple of 512.
+BODY, one per slot; n is ROWS, m is 4 n rounded up to a multiple of 512.
        0     n owner    IN_FLIGHT    a column: a cell for each row
        n     n owner    OWNER        which row id the row's block speaks of
      2*n     n owner    CONNECT_FAILURES   connects to the row that failed
+     3*n     n owner    RETRYING     requests that failed there, or are slow
+                                     there, and go elsewhere now
        m 32768 owner    REQUESTS     the last 1024 requests, 32 cells each
      ...   512 owner    BLOCKS       one for each row, and two more
     Columns lie together because policies and the checker read whole ones.
+    RETRYING counts only what the retry budget bounds.
     The block behind the last row's counts requests that had no backend; the
     one behind that takes what is counted for nobody (a backend that is gone,
     a row without space), and is not read.
@@ -160,6 +163,7 @@ BLOCK, what one process counted for one backend.
        2     1 owner    BYTES_IN     bytes of bodies from clients
        3     1 owner    BYTES_OUT    bytes of bodies to clients
        4     1 owner    CUT          what was cut when its time to drain was over
+       5     1 owner    REFUSED      retries after it that the budget refused
        6    10 owner    RESPONSES    by hundreds of the status, as STATUSES
       16    40 owner    FAILURES     attempts that failed, by label
       64   212 owner    TO_HEAD      histogram of the time to a response head
@@ -238,8 +242,8 @@ FACTS: Final = struct.Struct("@dQQQQQQffffHHB15s8s40s40s68s")
 
 MAGIC_CELL: Final = int.from_bytes(b"evenhand", sys.byteorder)
 BYTE_ORDER_CELL: Final = 0x0102030405060708
-MAJOR_VERSION: Final = 2
-MINOR_VERSION: Final = 1
+MAJOR_VERSION: Final = 3
+MINOR_VERSION: Final = 0
 
 LOCK_BUILDER: Final = 1 << 40
 LOCK_LEADER: Final = LOCK_BUILDER + 1
@@ -338,6 +342,7 @@ class Column(IntEnum):
     IN_FLIGHT = 0
     OWNER = 1
     CONNECT_FAILURES = 2
+    RETRYING = 3
 
 
 class Counter(IntEnum):
@@ -348,6 +353,7 @@ class Counter(IntEnum):
     BYTES_IN = 2
     BYTES_OUT = 3
     CUT = 4
+    REFUSED = 5
     RESPONSES = 6
     FAILURES = 16
     TO_HEAD = 64

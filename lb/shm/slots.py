@@ -283,16 +283,16 @@ def _empty(cells: Cells, geometry: Geometry, index: int, state: Use) -> None:
 
 
 def _zero_present(cells: Cells, geometry: Geometry, index: int) -> None:
-    """Zero what a slot says of now, not of all time; 80 us for 4,096 rows."""
+    """Zero what a slot says of now, not of all time; 160 us for 4,096 rows."""
     head = geometry.head(index)
     waiting = range(SlotCell.WAITING, SlotCell.WAITING + WAITING_CELLS)
     for cell in (SlotCell.ARRIVALS, SlotCell.CONNECTIONS, *waiting):
         cells[head + cell] = 0
-    first = geometry.column(index, Column.IN_FLIGHT)
-    column = cells[geometry.column_cells(index, Column.IN_FLIGHT)].tolist()
-    for row, count in enumerate(column):
-        if count:
-            cells[first + row] = 0
+    for name in (Column.IN_FLIGHT, Column.RETRYING):
+        first = geometry.column(index, name)
+        for row, count in enumerate(cells[geometry.column_cells(index, name)].tolist()):
+            if count:
+                cells[first + row] = 0
 
 
 def sweep(cells: Cells, geometry: Geometry, locks: ByteLocks) -> list[int]:

@@ -52,11 +52,13 @@ class BackendTotals:
 
     `responses` are requests that ended here, by hundreds of the status that the
     client got (0: it got none); `failures` are attempts that failed, by label, those
-    that never happened left out.  Bytes are of bodies, in from clients.
+    that never happened left out.  `refused_retries` would have followed an attempt
+    here, had the budget allowed it.  Bytes are of bodies, in from clients.
     """
 
     attempts: int = 0
     retries: int = 0
+    refused_retries: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
     cut: int = 0
@@ -118,6 +120,7 @@ def _totals(counts: tuple[int, ...], failed_connects: int) -> BackendTotals:
     return BackendTotals(
         attempts=counts[Counter.ATTEMPTS],
         retries=counts[Counter.RETRIES],
+        refused_retries=counts[Counter.REFUSED],
         bytes_in=counts[Counter.BYTES_IN],
         bytes_out=counts[Counter.BYTES_OUT],
         cut=counts[Counter.CUT],
