@@ -174,6 +174,18 @@ def test_a_retry_that_waits_in_vain_leaves_the_budget(make: Make) -> None:
     other.finish()
 
 
+def test_other_settings_are_followed_at_once(make: Make) -> None:
+    scene = make(options=RetryOptions(BudgetLimits(0, 0)))
+    scene.script(1, Script(CLOSES), Script(BUSY))
+    scene.script(2, Script(ONCE), Script(ONCE))
+    with pytest.raises(TerminatedError):
+        ask(scene)
+    scene.set.use_retries(3, RetryOptions(BudgetLimits(0, 1), frozenset({503})))
+    response = ask(scene)
+    assert (response.head.status, retrying(scene)) == (200, 1)
+    response.finish()
+
+
 # Statuses ----------------------------------------------------------------------
 
 AGAIN = RetryOptions(statuses=frozenset({502, 503}))
