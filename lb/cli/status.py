@@ -52,6 +52,8 @@ def report_of(file: SharedFile) -> Report:
         figures = {
             "in_flight": in_flight[state.row],
             "requests": counted.attempts if counted else 0,
+            "retries": counted.retries if counted else 0,
+            "retries_refused": counted.refused_retries if counted else 0,
         }
         backends.append(_backend(state) | figures)
     return {

@@ -346,6 +346,7 @@ class Engine:
             _time_head(request, backend, now - began)
             if head.status == 101:
                 body = self._take_tunnel(request, connection, head)
+                course.end()  # it may last for days, which is no retry's load
             else:
                 body = connection.take_body(head)
         except BaseException:  # a kill of this greenlet, too, must leak nothing

@@ -21,6 +21,7 @@ BACKENDS = (
 )
 NETWORKS = "IP addresses and networks such as 10.0.0.0/8, with commas between"
 STATUSES = "codes and ranges from 100 to 599 with commas between"
+ERRORS = "codes and ranges from 400 to 599 with commas between, or empty"
 PORT = "the port must be a number from 1 to 65535"
 
 # variable, given, reason (with its "; "), allowed
@@ -58,6 +59,18 @@ BAD_VARIABLES = [
         STATUSES,
     ),
     ("LB_HEALTH__STATUS", "399-200", "the range 399-200 runs backwards; ", STATUSES),
+    ("LB_RETRIES__BUDGET", "101", "", "a percentage from 0 to 100"),
+    ("LB_RETRIES__BUDGET", "20%", "", "a percentage from 0 to 100"),
+    ("LB_RETRIES__MIN", "-1", "", "a whole number from 0 to 100000"),
+    ("LB_RETRIES__STATUSES", "200-599", "below 400 an answer is good; ", ERRORS),
+    (
+        "LB_RETRIES__STATUSES",
+        "5xx",
+        "'5xx' is not a code or range from 100 to 599; ",
+        ERRORS,
+    ),
+    ("LB_RETRIES__HEDGE", "-1", "", "seconds, a number from 0 to 86400"),
+    ("LB_TIMEOUTS__REQUEST", "-1", "", "seconds, a number from 0 to 86400"),
     ("LB_HEALTH__HOST", "a b", "", "text in ASCII without spaces, or empty"),
     ("LB_HEALTH__CONCURRENCY", "0", "", "a whole number from 1 to 4096"),
     (
