@@ -12,13 +12,23 @@ of HTTP, sockets or settings, and starts nothing.
 from lb.shm.arrivals import Arrivals
 from lb.shm.blocks import RowCells
 from lb.shm.edit import TableEditor, edit_table
+from lb.shm.fault_counts import FaultCounts
+from lb.shm.faults import FaultNotes
 from lb.shm.file import SharedFile
 from lb.shm.histogram import Histogram
 from lb.shm.inflight import InFlight
 from lb.shm.leader import Leadership, VerdictWriter, leader_pid
 from lb.shm.publish import publish, retire
 from lb.shm.recent import RequestRecord
-from lb.shm.record import ProbeRecord, verdict_in
+from lb.shm.record import (
+    Cause,
+    Memory,
+    ProbeRecord,
+    Record,
+    Standing,
+    standing_in,
+    verdict_in,
+)
 from lb.shm.recorder import Passage, Recorder
 from lb.shm.slots import Slot, SlotState
 from lb.shm.snapshot import BackendState
@@ -29,18 +39,24 @@ __all__ = [
     "Arrivals",
     "BackendState",
     "BackendTotals",
+    "Cause",
+    "FaultCounts",
+    "FaultNotes",
     "Histogram",
     "InFlight",
     "Latencies",
     "Leadership",
+    "Memory",
     "Passage",
     "ProbeRecord",
+    "Record",
     "Recorder",
     "RequestRecord",
     "RowCells",
     "SharedFile",
     "Slot",
     "SlotState",
+    "Standing",
     "TableEditor",
     "TableRow",
     "VerdictWriter",
@@ -49,5 +65,6 @@ __all__ = [
     "leader_pid",
     "publish",
     "retire",
+    "standing_in",
     "verdict_in",
 ]
