@@ -2,8 +2,8 @@
 
     a fall to DOWN                                     holds it down for
     the `changes`-th change within `window_s`, or more  `hold_s`
-    within `window_s` after a hold ended                twice as long as that, to a cap
-    any other                                           not at all; doubling is forgotten
+    within `window_s` after a hold ended                twice as long, to a cap
+    any other                                           not at all; begins anew
 
 Held down, it is probed all the same; the first passing probe after the hold brings it
 back, if `rise` have passed by then.  Pure: unix times are handed in.
