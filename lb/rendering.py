@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from lb.errors import RequestError
+from lb.errors import AttemptError, RequestError
 from lb.http1.grammar import CHUNKED
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ class BodyIterator:
         self._record = record
         self._sent = 0
         self._is_closed = False
+        self._label = ""
         self._first: bytes | None = response.body.first
         if response.body.is_done:
             response.finish()
@@ -157,12 +158,16 @@ class BodyIterator:
             return b""
         if response.connection is not None:
             response.connection.stream.deadline = monotonic() + self._idle_s
-        return response.body.read()
+        try:
+            return response.body.read()
+        except AttemptError as error:
+            self._label = error.label
+            raise
 
     def close(self) -> None:
         """Called by the server when all is sent, or the client is gone."""
         if not self._is_closed:
             self._is_closed = True
-            cut = "" if self._response.body.is_done else "cut"
+            cut = "" if self._response.body.is_done else self._label or "cut"
             self._response.close()
             self._record(self._response.head.status, self._sent, cut)

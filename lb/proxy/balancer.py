@@ -16,7 +16,7 @@ from lb.errors import ConfigError, StateFileError
 from lb.http1.response import ResponseParser
 from lb.proxy.accesslog import STANDARD_OUTPUT, AccessLog, open_file
 from lb.proxy.asker import Timeouts
-from lb.proxy.backend_set import BackendSet
+from lb.proxy.backend_set import BackendSet, Judging
 from lb.proxy.engine import Engine
 from lb.proxy.loads import LiveLoads
 from lb.proxy.placement import Placement
@@ -115,6 +115,7 @@ class Balancer:
                 ),
                 tally=self.tally,
                 loads=loads,
+                judging=Judging(each.health.panic, each.health.eject.status),
             )
             for each in settings.sets
         ]

@@ -18,6 +18,9 @@ from lb.errors import (
     FinalRecipientError,
     NoRouteError,
     ResponseError,
+    ResponseTimeoutError,
+    Sent,
+    TerminatedError,
     UnavailableError,
 )
 from lb.http1.grammar import IDEMPOTENT
@@ -41,6 +44,16 @@ if TYPE_CHECKING:
 
 CONNECT_FAILURES: Final = (ConnectRefusedError, ConnectTimeoutError)
 """Errors that say nothing of a request, but something of the backend."""
+
+BODY_FAULTS: Final = frozenset(
+    (TerminatedError.label, ResponseTimeoutError.label, ResponseError.label)
+)
+"""How a request ends whose backend breaks its answer off, once the head was passed on.
+
+Where no head came, the attempt failed, and was counted as that."""
+
+LEAST_FAULT: Final = 400
+"""No status below counts against a backend, whatever the settings say."""
 
 RECENT: Final = 0.125
 """The share of the newest time in a backend's running mean: about the last 8 count."""
@@ -93,8 +106,13 @@ class Engine:
             try:
                 return self._attempt(request, backend, fresh=fresh)
             except AttemptError as error:
-                to_connect = isinstance(error, CONNECT_FAILURES)
-                self._tally.fail(backend, error.label, to_connect=to_connect)
+                self._tally.fail(
+                    backend,
+                    error.label,
+                    to_connect=isinstance(error, CONNECT_FAILURES),
+                    # A reused connection may have been stale: nobody's fault.
+                    is_fault=error.sent is not Sent.MAYBE,
+                )
                 request.failed_at(backend.id)
                 if request.explanation is not None:
                     request.explanation.failed(backend, error)
@@ -210,6 +228,17 @@ class Engine:
     def finish(self, request: Request, now: float) -> None:
         """Count and record a request that is over, at monotonic `now`."""
         self._tally.finish(request, request.backend, now)
+        if request.label or request.status >= LEAST_FAULT:
+            self._look_for_fault(request)
+
+    def _look_for_fault(self, request: Request) -> None:
+        """Note a body that its backend broke off, or a status that counts."""
+        chosen, backend = request.backend_set, request.backend
+        if chosen is None or backend is None or request.to_head_s < 0:
+            return
+        label, status = request.label, request.status
+        if label in BODY_FAULTS or (not label and status in chosen.judging.faults):
+            self._tally.fault(backend, label=label, is_spoiled=status < 500)
 
     def refuse(self, client: bytes, status: int, label: str, began: float) -> None:
         """The same for what never became a request."""

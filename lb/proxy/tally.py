@@ -36,8 +36,24 @@ class Tally(Protocol):
     def attempt(self, backend: LiveBackend, *, is_retry: bool) -> None:
         """An attempt begins."""
 
-    def fail(self, backend: LiveBackend, label: str, *, to_connect: bool) -> None:
-        """It failed; where it could not connect, the checker will probe now."""
+    def fail(
+        self,
+        backend: LiveBackend,
+        label: str,
+        *,
+        to_connect: bool = False,
+        is_fault: bool = True,
+    ) -> None:
+        """It failed; where it could not connect, the checker will probe now.
+
+        `is_fault` unless it says nothing of the backend.
+        """
+
+    def fault(self, backend: LiveBackend, *, label: str, is_spoiled: bool) -> None:
+        """A request that is over shows the backend at fault; see `FaultNotes.note`.
+
+        It is counted as a failed attempt of that `label`, if any.
+        """
 
     def finish(self, passage: Passage, backend: LiveBackend | None, now: float) -> None:
         """A request is over, at monotonic `now`; `backend` is its last one."""
@@ -50,6 +66,7 @@ class PlainTally:
         self._cells = slot.cells
         self.recorder = slot.recorder()
         self.nobody = slot.no_backend
+        self._faults = slot.faults()
         self._record = self.recorder.finish
 
     def enter(self, backend: LiveBackend) -> RowCells:
@@ -69,12 +86,28 @@ class PlainTally:
         if is_retry:
             self._cells[block + RETRIES] += 1
 
-    def fail(self, backend: LiveBackend, label: str, *, to_connect: bool) -> None:
+    def fail(
+        self,
+        backend: LiveBackend,
+        label: str,
+        *,
+        to_connect: bool = False,
+        is_fault: bool = True,
+    ) -> None:
         """See `Tally.fail`."""
         cells = backend.cells
         self._cells[cells.block + FAILURES + NUMBERS.get(label, OTHER)] += 1
         if to_connect:
             self._cells[cells.connect_failures] += 1
+        if is_fault:
+            self._faults.note(cells)
+
+    def fault(self, backend: LiveBackend, *, label: str, is_spoiled: bool) -> None:
+        """See `Tally.fault`."""
+        cells = backend.cells
+        if label:
+            self._cells[cells.block + FAILURES + NUMBERS.get(label, OTHER)] += 1
+        self._faults.note(cells, is_spoiled=is_spoiled)
 
     def finish(self, passage: Passage, backend: LiveBackend | None, now: float) -> None:
         """See `Tally.finish`."""
@@ -104,10 +137,22 @@ class LockedTally(PlainTally):
         with self._lock:
             super().attempt(backend, is_retry=is_retry)
 
-    def fail(self, backend: LiveBackend, label: str, *, to_connect: bool) -> None:
+    def fail(
+        self,
+        backend: LiveBackend,
+        label: str,
+        *,
+        to_connect: bool = False,
+        is_fault: bool = True,
+    ) -> None:
         """See `Tally.fail`."""
         with self._lock:
-            super().fail(backend, label, to_connect=to_connect)
+            super().fail(backend, label, to_connect=to_connect, is_fault=is_fault)
+
+    def fault(self, backend: LiveBackend, *, label: str, is_spoiled: bool) -> None:
+        """See `Tally.fault`."""
+        with self._lock:
+            super().fault(backend, label=label, is_spoiled=is_spoiled)
 
     def finish(self, passage: Passage, backend: LiveBackend | None, now: float) -> None:
         """See `Tally.finish`."""

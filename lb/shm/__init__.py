@@ -21,6 +21,7 @@ from lb.shm.leader import Leadership, VerdictWriter, leader_pid
 from lb.shm.publish import publish, retire
 from lb.shm.recent import RequestRecord
 from lb.shm.record import (
+    FULL_SHARE,
     Cause,
     Memory,
     ProbeRecord,
@@ -36,6 +37,7 @@ from lb.shm.table import TableRow
 from lb.shm.totals import BackendTotals, Latencies, WorkerTotals
 
 __all__ = [
+    "FULL_SHARE",
     "Arrivals",
     "BackendState",
     "BackendTotals",

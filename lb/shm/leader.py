@@ -154,7 +154,7 @@ class VerdictWriter:
             return False
         cells = self._file.cells
         before = cells[first + Row.VERDICT]
-        write_standing(cells, first, row_id, standing, memory)
+        write_standing(cells, first, row_id, standing=standing, memory=memory)
         if cells[first + Row.VERDICT] != before:
             cells[Head.VERDICT_GENERATION] += 1
         return True

@@ -246,7 +246,7 @@ def write_verdict(cells: Cells, at: int, row_id: int, record: Record) -> None:
 
 
 def write_standing(
-    cells: Cells, at: int, row_id: int, standing: Standing, memory: Memory
+    cells: Cells, at: int, row_id: int, *, standing: Standing, memory: Memory
 ) -> None:
     """Store standing and memory; the verdict's time and reason stay as they are."""
     with writing(cells, at + Row.SEQUENCE):
