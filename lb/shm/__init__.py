@@ -22,6 +22,7 @@ from lb.shm.publish import publish, retire
 from lb.shm.recent import RequestRecord
 from lb.shm.record import (
     FULL_SHARE,
+    NOT_REACHED,
     Cause,
     Memory,
     ProbeRecord,
@@ -38,6 +39,7 @@ from lb.shm.totals import BackendTotals, Latencies, WorkerTotals
 
 __all__ = [
     "FULL_SHARE",
+    "NOT_REACHED",
     "Arrivals",
     "BackendState",
     "BackendTotals",

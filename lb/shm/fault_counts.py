@@ -39,6 +39,16 @@ def read_bells(cells: Cells, geometry: Geometry) -> list[int]:
     return cells[geometry.heads(SlotCell.FAULTS)].tolist()
 
 
+def requests_over(cells: Cells, geometry: Geometry) -> int:
+    """A number that rises when requests end well or badly: whether any flow. 10 us."""
+    first = geometry.heads_at + SlotCell.STATUSES
+    end, step = geometry.head(geometry.slots), geometry.head_cells
+    well = cells[first + 2 : end : step].tolist()
+    missing = cells[first + 4 : end : step].tolist()
+    badly = cells[first + 5 : end : step].tolist()
+    return sum(well) + sum(missing) + sum(badly)
+
+
 def faults_by_row(cells: Cells, geometry: Geometry) -> list[int]:
     """For each row a number that rises with its faults, whoever lives there.
 

@@ -24,14 +24,13 @@ from lb.shm.record import (
     Standing,
     mend_record,
     write_probe,
-    write_standing,
     write_verdict,
 )
 
 if TYPE_CHECKING:
     from lb.model import Verdict
     from lb.shm.file import SharedFile
-    from lb.shm.record import Memory, ProbeRecord
+    from lb.shm.record import ProbeRecord
 
 
 class Leadership:
@@ -133,28 +132,14 @@ class VerdictWriter:
         """Publish a verdict with all that goes with it; whether it was stored.
 
         The record's probes are left out.  All processes see it at their next look at
-        the generation, which is the last store.
-        """
-        first = self._writable(row, row_id)
-        if first is None:
-            return False
-        write_verdict(self._file.cells, first, row_id, record)
-        self._file.cells[Head.VERDICT_GENERATION] += 1
-        return True
-
-    def set_standing(
-        self, row: int, row_id: int, standing: Standing, memory: Memory
-    ) -> bool:
-        """Publish a standing whose verdict is as old as before; whether it was stored.
-
-        As `judge`; where only the memory differs, nobody is told to look.
+        the generation, which is the last store, and stays if the standing does.
         """
         first = self._writable(row, row_id)
         if first is None:
             return False
         cells = self._file.cells
         before = cells[first + Row.VERDICT]
-        write_standing(cells, first, row_id, standing=standing, memory=memory)
+        write_verdict(cells, first, row_id, record)
         if cells[first + Row.VERDICT] != before:
             cells[Head.VERDICT_GENERATION] += 1
         return True

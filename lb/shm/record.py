@@ -245,16 +245,6 @@ def write_verdict(cells: Cells, at: int, row_id: int, record: Record) -> None:
         cells[at + Row.VERDICT] = standing_cell(record.standing, row_id)
 
 
-def write_standing(
-    cells: Cells, at: int, row_id: int, *, standing: Standing, memory: Memory
-) -> None:
-    """Store standing and memory; the verdict's time and reason stay as they are."""
-    with writing(cells, at + Row.SEQUENCE):
-        _claim(cells, at, row_id)
-        _write_memory(cells, at, memory)
-        cells[at + Row.VERDICT] = standing_cell(standing, row_id)
-
-
 def _read_memory(cells: Cells, at: int) -> Memory:
     cause, asked = cells[at + Row.EJECT_CAUSE], cells[at + Row.ASKED]
     length = cells[at + Row.EJECT_BYTES]

@@ -159,10 +159,7 @@ class Slot:
         return self._present(row).block
 
     def failures_cell(self, row: int) -> int:
-        """Where in `cells` to count connects to the row that failed.
-
-        The checker probes a backend at once when the sum over all slots rises.
-        """
+        """Where in `cells` to count connects to the row that failed."""
         return self._present(row).connect_failures
 
     def _present(self, row: int) -> RowCells:
