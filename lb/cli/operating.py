@@ -253,6 +253,7 @@ def add(
         lb add web1          (one that was removed: as the settings say)
     """
     from lb.cli.outcome import Teller
+    from lb.config import load
     from lb.operating import add as put_in
     from lb.operating import read_backend, wait_up
 
@@ -266,8 +267,10 @@ def add(
         )
 
     teller = Teller("added", as_json=as_json)
-    with open_file() as file:
-        done = put_in(file, [as_told(read_backend(file, text)) for text in backends])
+    settings = load()
+    with open_file(settings) as file:
+        found = [as_told(read_backend(file, text)) for text in backends]
+        done = put_in(file, found, sets=[each.name for each in settings.sets])
         teller.tell_done(done, had_state=False)
         outcome = None if wait_s is None else wait_up(file, done, timeout_s=wait_s)
     teller.end(done, outcome, "UP, and seen by all workers.")

@@ -57,6 +57,7 @@ def report_of(file: SharedFile) -> Report:
     return {
         "state_path": str(file.path),
         "generation": file.generation(),
+        "settings_generation": file.settings_generation(),
         "checker_pid": leader_pid(file),
         "workers": [
             {
@@ -64,6 +65,8 @@ def report_of(file: SharedFile) -> Report:
                 "pid": slot.pid,
                 "heartbeat_age_s": round(now - slot.heartbeat, 3),
                 "generation_seen": slot.generation_seen,
+                "settings_seen": slot.settings_seen,
+                "is_leaving": slot.is_leaving,
                 "connections": slot.connections,
                 "accepted": slot.accepted,
             }

@@ -15,7 +15,7 @@ from lb.http1.grammar import CHUNKED, UNTIL_CLOSE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lb.http1.request import RequestHead
+    from lb.http1.request_head import RequestHead
     from lb.http1.response import ResponseHead
 
 

@@ -42,13 +42,22 @@ class Memory(Generic[V]):
 
     def offer(self, key: bytes, value: V) -> None:
         """Keep `value` for `key`, if this is the second time it is offered."""
+        if self.is_second(key):
+            self.keep(key, value)
+
+    def is_second(self, key: bytes) -> bool:
+        """Whether `key` may be kept and this was asked of it before, lately."""
         if len(key) > self._limit_bytes:
-            return
+            return False
         mark = hash(key)
         at = mark & (SEEN_ONCE - 1)
-        if self._once[at] != mark:
-            self._once[at] = mark
-            return
+        if self._once[at] == mark:
+            return True
+        self._once[at] = mark
+        return False
+
+    def keep(self, key: bytes, value: V) -> None:
+        """Keep `value` for `key`."""
         if len(self._known) >= self._limit:
             self._known.clear()
         self._known[key] = value

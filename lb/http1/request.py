@@ -34,7 +34,9 @@ from lb.http1.grammar import (
     MAX_LEARNED_NAME,
 )
 from lb.http1.memory import Memory
+from lb.http1.recall import Recall
 from lb.http1.request_fields import SPECIAL_FIELDS, TRUSTED_ONLY, settle_upgrade
+from lb.http1.request_head import RequestHead
 
 MAX_FIELDS: Final = 256
 """Fields in one head: picohttpparser's table in gunicorn_h1c holds no more."""
@@ -75,73 +77,6 @@ SPECIAL: Final = b""
 """A rule that is not a prefix: the field is looked at, one by one."""
 
 
-class RequestHead:
-    """What one request asks, and its fields as a backend will get them.
-
-    `fields` is every line that is passed on, each with its CRLF *before* it;
-    `length` is the body's length in bytes or `CHUNKED`; `size` the head's own.
-    """
-
-    __slots__ = (
-        "closes",
-        "expects_continue",
-        "fields",
-        "forwarded",
-        "forwarded_for",
-        "forwarded_host",
-        "forwarded_proto",
-        "host",
-        "is_known",
-        "is_unusual",
-        "keep_alive",
-        "length",
-        "max_forwards",
-        "method",
-        "minor",
-        "nominated",
-        "request_id",
-        "size",
-        "target",
-        "upgrade",
-        "wants_explanation",
-        "wants_upgrade",
-        "wire",
-        "wire_peer",
-    )
-
-    def __init__(self, method: bytes, target: bytes, minor: int, size: int) -> None:
-        self.method = method
-        self.target = target
-        self.minor = minor
-        self.size = size
-        self.fields = b""
-        self.host: bytes = b""
-        self.length = 0
-        self.keep_alive = minor >= 1
-        self.closes = False
-        self.expects_continue = False
-        self.upgrade = b""
-        self.wants_upgrade = False
-        self.wants_explanation = False
-        self.request_id = b""
-        self.max_forwards = -1
-        self.nominated: list[bytes] = []
-        self.is_unusual = False
-        """Whether the forwarding fields must be made for this request alone."""
-        self.forwarded = b""
-        self.forwarded_for = b""
-        self.forwarded_proto = b""
-        self.forwarded_host = b""
-        self.is_known = False
-        """Whether it may come again and is worth to be remembered with more."""
-        self.wire = b""
-        self.wire_peer: object = None
-        """For whom `wire` is the head as a backend gets it, up to the request's id."""
-
-    def __repr__(self) -> str:
-        return f"<RequestHead {self.method!r} {self.target!r} {self.length}>"
-
-
 class RequestParser:
     """Parses heads under one set of rules; keep one per rule set and process.
 
@@ -161,21 +96,26 @@ class RequestParser:
         self._known: Memory[RequestHead] = Memory(
             limit=MAX_KNOWN, limit_bytes=MAX_KNOWN_BYTES
         )
+        self._recall = Recall(self._parse, limit_bytes=limit_bytes)
 
     def parse(self, data: bytes) -> RequestHead | None:
         """The head at the start of `data`, or None while it is not all there.
 
         A head that came before, byte for byte (programs and probes send the same
         again and again), is not parsed again: 0.4 us instead of 2.7. So a head that
-        was given out belongs to many requests and must not be changed.
+        was given out belongs to many requests and must not be changed. Of a longer
+        one (a browser's, with a cookie and a target of its own) the other fields may
+        have come before; see `lb.http1.recall`.
 
         Raises:
             RequestError: 400, 405, 414, 417, 431 or 505, as the fault asks.
         """
         end = data.find(b"\r\n\r\n") + 4
-        if not 3 < end <= MAX_KNOWN_BYTES:
+        if end == 3:
             return self._parse(data)
         block = data[:end] if end != len(data) else data
+        if end > MAX_KNOWN_BYTES:
+            return self._recall.parse(block) or self._parse(data)
         head = self._known.get(block)
         if head is not None:
             head.is_known = True

@@ -14,7 +14,7 @@ from lb.http1.grammar import CHUNKED, HOP_BY_HOP, TOKEN, list_members, parse_len
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lb.http1.request import RequestHead
+    from lb.http1.request_head import RequestHead
 
 MAX_ID: Final = 128
 """Bytes of an X-Request-Id that is kept."""

@@ -10,7 +10,7 @@ from lb.shm import Passage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lb.http1.request import RequestHead
+    from lb.http1.request_head import RequestHead
     from lb.http1.response import ResponseHead
     from lb.proxy.backend_set import BackendSet
     from lb.proxy.explain import Explanation
@@ -126,6 +126,14 @@ class Response:
         self.connection: Connection | None = connection
         self._request = request
         self._release = release
+
+    def is_of(self, request: Request) -> bool:
+        """Whether it answers that very object."""
+        return self._request is request
+
+    def hand_to(self, request: Request) -> None:
+        """From here on it is that request's, which knows the attempt by now."""
+        self._request = request
 
     def finish(self) -> None:
         """The body was read to its end: hand the connection back. Idempotent."""

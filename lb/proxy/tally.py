@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lb.upstream.backend import LiveBackend
 
 RETRIES: Final = int(Counter.RETRIES)
+REFUSED: Final = int(Counter.REFUSED)
 FAILURES: Final = int(Counter.FAILURES)
 
 
@@ -36,24 +37,17 @@ class Tally(Protocol):
     def attempt(self, backend: LiveBackend, *, is_retry: bool) -> None:
         """An attempt begins."""
 
-    def fail(
-        self,
-        backend: LiveBackend,
-        label: str,
-        *,
-        to_connect: bool = False,
-        is_fault: bool = True,
-    ) -> None:
-        """It failed; where it could not connect, the checker will probe now.
+    def enter_retry(self, failed: LiveBackend) -> RowCells:
+        """One more goes elsewhere for `failed`; the cells for `leave_retry`."""
 
-        `is_fault` unless it says nothing of the backend.
-        """
+    def leave_retry(self, cells: RowCells, *, is_refused: bool = False) -> None:
+        """One less; it never went if it `is_refused`, which is counted."""
 
-    def fault(self, backend: LiveBackend, *, label: str, is_spoiled: bool) -> None:
-        """A request that is over shows the backend at fault; see `FaultNotes.note`.
+    def fail(self, backend: LiveBackend, label: str, *, to_connect: bool) -> None:
+        """It failed; where it could not connect, the checker will probe now."""
 
-        It is counted as a failed attempt of that `label`, if any.
-        """
+    def fault(self, backend: LiveBackend, *, is_spoiled: bool = False) -> None:
+        """Something speaks against the backend; see `FaultNotes.note`."""
 
     def finish(self, passage: Passage, backend: LiveBackend | None, now: float) -> None:
         """A request is over, at monotonic `now`; `backend` is its last one."""
@@ -86,28 +80,28 @@ class PlainTally:
         if is_retry:
             self._cells[block + RETRIES] += 1
 
-    def fail(
-        self,
-        backend: LiveBackend,
-        label: str,
-        *,
-        to_connect: bool = False,
-        is_fault: bool = True,
-    ) -> None:
+    def enter_retry(self, failed: LiveBackend) -> RowCells:
+        """See `Tally.enter_retry`."""
+        cells = failed.cells
+        self._cells[cells.retrying] += 1
+        return cells
+
+    def leave_retry(self, cells: RowCells, *, is_refused: bool = False) -> None:
+        """See `Tally.leave_retry`."""
+        self._cells[cells.retrying] -= 1
+        if is_refused:
+            self._cells[cells.block + REFUSED] += 1
+
+    def fail(self, backend: LiveBackend, label: str, *, to_connect: bool) -> None:
         """See `Tally.fail`."""
         cells = backend.cells
         self._cells[cells.block + FAILURES + NUMBERS.get(label, OTHER)] += 1
         if to_connect:
             self._cells[cells.connect_failures] += 1
-        if is_fault:
-            self._faults.note(cells)
 
-    def fault(self, backend: LiveBackend, *, label: str, is_spoiled: bool) -> None:
+    def fault(self, backend: LiveBackend, *, is_spoiled: bool = False) -> None:
         """See `Tally.fault`."""
-        cells = backend.cells
-        if label:
-            self._cells[cells.block + FAILURES + NUMBERS.get(label, OTHER)] += 1
-        self._faults.note(cells, is_spoiled=is_spoiled)
+        self._faults.note(backend.cells, is_spoiled=is_spoiled)
 
     def finish(self, passage: Passage, backend: LiveBackend | None, now: float) -> None:
         """See `Tally.finish`."""
@@ -137,22 +131,25 @@ class LockedTally(PlainTally):
         with self._lock:
             super().attempt(backend, is_retry=is_retry)
 
-    def fail(
-        self,
-        backend: LiveBackend,
-        label: str,
-        *,
-        to_connect: bool = False,
-        is_fault: bool = True,
-    ) -> None:
+    def enter_retry(self, failed: LiveBackend) -> RowCells:
+        """See `Tally.enter_retry`."""
+        with self._lock:
+            return super().enter_retry(failed)
+
+    def leave_retry(self, cells: RowCells, *, is_refused: bool = False) -> None:
+        """See `Tally.leave_retry`."""
+        with self._lock:
+            super().leave_retry(cells, is_refused=is_refused)
+
+    def fail(self, backend: LiveBackend, label: str, *, to_connect: bool) -> None:
         """See `Tally.fail`."""
         with self._lock:
-            super().fail(backend, label, to_connect=to_connect, is_fault=is_fault)
+            super().fail(backend, label, to_connect=to_connect)
 
-    def fault(self, backend: LiveBackend, *, label: str, is_spoiled: bool) -> None:
+    def fault(self, backend: LiveBackend, *, is_spoiled: bool = False) -> None:
         """See `Tally.fault`."""
         with self._lock:
-            super().fault(backend, label=label, is_spoiled=is_spoiled)
+            super().fault(backend, is_spoiled=is_spoiled)
 
     def finish(self, passage: Passage, backend: LiveBackend | None, now: float) -> None:
         """See `Tally.finish`."""

@@ -34,8 +34,9 @@ from lb.shm.record import (
 from lb.shm.recorder import Passage, Recorder
 from lb.shm.slots import Slot, SlotState
 from lb.shm.snapshot import BackendState
-from lb.shm.table import TableRow
+from lb.shm.table import TableRow, identity
 from lb.shm.totals import BackendTotals, Latencies, WorkerTotals
+from lb.shm.turns import Turns
 
 __all__ = [
     "FULL_SHARE",
@@ -63,9 +64,11 @@ __all__ = [
     "Standing",
     "TableEditor",
     "TableRow",
+    "Turns",
     "VerdictWriter",
     "WorkerTotals",
     "edit_table",
+    "identity",
     "leader_pid",
     "publish",
     "retire",

@@ -38,14 +38,15 @@ class RowCells:
     """Where a process counts what it does for one backend; all are indices of cells.
 
     `block` is the first of the `lb.shm.layout.Counter`s, so it is where attempts are
-    counted; `id` is the backend's, 0 for none.  `faults` and `streak` are stored by
-    `lb.shm.faults` only.
+    counted; `id` is the backend's, 0 for none. `retrying` counts requests that go
+    elsewhere because of it.  `faults` and `streak` are stored by `lb.shm.faults` only.
     """
 
     id: int
     in_flight: int
     connect_failures: int
     block: int
+    retrying: int
     faults: int = -1
     streak: int = -1
 
@@ -61,8 +62,8 @@ def claim(
 ) -> RowCells:
     """The cells of the backend `row_id` in `row`, all zero if they were another's.
 
-    IN_FLIGHT stays as it is: requests of the row's last backend may still be under
-    way in this process.  Costs 8 us for a new row.
+    IN_FLIGHT and RETRYING stay as they are: requests of the row's last backend may
+    still be under way in this process.  Costs 8 us for a new row.
 
     Raises:
         OSError: there is no space for the block.
@@ -90,19 +91,21 @@ def _row_cells(
     geometry: Geometry, *, slot: int, row: int, row_id: int, block: int
 ) -> RowCells:
     return RowCells(
-        row_id,
-        geometry.column(slot, Column.IN_FLIGHT) + row,
-        geometry.column(slot, Column.CONNECT_FAILURES) + row,
-        block,
-        geometry.column(slot, Column.FAULTS) + row,
-        geometry.column(slot, Column.STREAK) + row,
+        id=row_id,
+        in_flight=geometry.column(slot, Column.IN_FLIGHT) + row,
+        connect_failures=geometry.column(slot, Column.CONNECT_FAILURES) + row,
+        block=block,
+        retrying=geometry.column(slot, Column.RETRYING) + row,
+        faults=geometry.column(slot, Column.FAULTS) + row,
+        streak=geometry.column(slot, Column.STREAK) + row,
     )
 
 
 def no_backend(geometry: Geometry, *, slot: int) -> RowCells:
     """Where requests are counted that never had a backend; nothing is in flight."""
     nobody = geometry.nobody(slot)
-    return RowCells(0, nobody, nobody, geometry.no_backend(slot), nobody, nobody)
+    none = geometry.no_backend(slot)
+    return RowCells(0, nobody, nobody, none, nobody, nobody, nobody)
 
 
 def in_flight_cell(geometry: Geometry, slot: int, row: int) -> int:

@@ -55,12 +55,17 @@ HEADER.  Cells 0-15 never change after the file got its name.
       16     1 builder  TABLE_GENERATION    +1 after each change of the rows
       17     1 builder  LAST_ID      the highest row id ever given
       18     1 builder  SLOTS_TAKEN  +1 whenever a process takes a slot
+      19     1 builder  SETTINGS_GENERATION  +1 when settings were put in force
       24     1 leader   VERDICT_GENERATION  +1 after each change of a verdict
       25     1 leader   LEADER_PID   meaningful while the leader lock is held
       26     1 leader   LEADER_SINCE time
     The generation that a worker compares is the sum of both: neither ever
     falls, so the sum changes whenever one does.  The two lie on cache lines of
     their own.  All other cells are spare and zero.
+    The settings in force lie in a file of their own beside this one, which
+    `lb.shm.document` writes before SETTINGS_GENERATION is raised.  That is raised
+    before the rows change, and TABLE_GENERATION after them, so who sees new rows
+    can have the settings that they belong to.  0: no such file is to be believed.
 
 ROW, one per backend.
       at cells writer   name
@@ -139,25 +144,34 @@ HEAD, one per slot.
        5     1 owner    CONNECTIONS  of clients, open now
        6     1 owner    ACCEPTED     connections of clients, ever
        7     1 owner    ARRIVALS     window * 2^32 + those accepted in that window
+       8     1 owner    SETTINGS_SEEN  the SETTINGS_GENERATION it goes by
+       9     1 owner    ARBITER      pid of who forked it and reloads; 0: nobody
+      10     1 owner    LEAVING      1 while it only finishes what it has
       12     1 owner    FAULTS       of all backends, the sum of its column FAULTS
       16    10 owner    STATUSES     requests by hundreds of the status they got
       32    40 owner    ENDINGS      requests that ended badly, by label
-    Totals only grow, also over a slot's owners.  CONNECTIONS, ARRIVALS, and
-    IN_FLIGHT in the body, are set to zero by whoever takes the lock of a slot
-    whose owner died.  A window is an eighth of a second of the monotonic clock;
-    ARRIVALS is 0 while its owner accepts none.  STATUSES counts under 0 what
-    was given no status at all, and both count also what the balancer answered
-    by itself.  A label's number is its place in `lb.shm.labels`.
+      80    32 owner    WAITING      since when the first waits, by set
+    Totals only grow, also over a slot's owners.  CONNECTIONS, ARRIVALS,
+    WAITING, and IN_FLIGHT and RETRYING in the body, are set to zero by whoever
+    takes the lock of a slot whose owner died.  A window is an eighth of a second of the
+    monotonic clock; ARRIVALS is 0 while its owner accepts none.  WAITING is in
+    microseconds of that clock (0: nobody waits), at the CRC-32 of the set's
+    name modulo 32.  STATUSES counts under 0 what was given no status at all,
+    and both count also what the balancer answered by itself.  A label's number
+    is its place in `lb.shm.labels`.
 
-BODY, one per slot; n is ROWS, m is 5 n rounded up to a multiple of 512.
+BODY, one per slot; n is ROWS, m is 6 n rounded up to a multiple of 512.
        0     n owner    IN_FLIGHT    a column: a cell for each row
        n     n owner    OWNER        which row id the row's block speaks of
      2*n     n owner    CONNECT_FAILURES   connects to the row that failed
-     3*n     n owner    FAULTS       failures that speak against the backend
-     4*n     n owner    STREAK       window * 2^32 + most of them in a row there
+     3*n     n owner    RETRYING     requests that failed there, or are slow
+                                     there, and go elsewhere now
+     4*n     n owner    FAULTS       failures that speak against the backend
+     5*n     n owner    STREAK       window * 2^32 + most of them in a row there
        m 32768 owner    REQUESTS     the last 1024 requests, 32 cells each
      ...   512 owner    BLOCKS       one for each row, and two more
     Columns lie together because policies and the checker read whole ones.
+    RETRYING counts only what the retry budget bounds.
     FAULTS is stored last, in the column and then in the head, so that who sees
     the head's rise finds the rest.  STREAK's window is an eighth of a second, as
     ARRIVALS's; in a row means without a good response of this process between.
@@ -170,9 +184,11 @@ BLOCK, what one process counted for one backend.
        1     1 owner    RETRIES      of these, not the first of their request
        2     1 owner    BYTES_IN     bytes of bodies from clients
        3     1 owner    BYTES_OUT    bytes of bodies to clients
-       4     1 owner    SPOILED      of RESPONSES below 500, those that are faults
+       4     1 owner    CUT          what was cut when its time to drain was over
+       5     1 owner    REFUSED      retries after it that the budget refused
        6    10 owner    RESPONSES    by hundreds of the status, as STATUSES
       16    40 owner    FAILURES     attempts that failed, by label
+      56     1 owner    SPOILED      of RESPONSES below 500, those that are faults
       64   212 owner    TO_HEAD      histogram of the time to a response head
      288   212 owner    TOTAL        histogram of the time of a whole request
      510    1f owner    TO_HEAD_SUM  seconds
@@ -200,17 +216,6 @@ LOCKS are on bytes far beyond the end of the file, at offsets that no version
 will ever change, so that even a file that cannot be read can be asked if it is
 in use: LOCK_BUILDER, LOCK_LEADER, LOCK_PREFERRED (shared by all who prefer to
 lead) and LOCK_SLOTS + index of the slot.
-
-A FILE IS VALID if
-    1. it is a regular file, owned by who opens it;
-    2. it is as long as the header, at least;
-    3. MAGIC is right;
-    4. BYTE_ORDER is right: it was made on a machine of the same kind;
-    5. MAJOR is ours;
-    6. CHECKSUM is right;
-    7. the areas follow each other, with strides of this version or larger;
-    8. FILE_BYTES is what the areas need, and what the file has.
-    `lb.shm.file` decides 1, `lb.shm.geometry.read_geometry` the others.
 """
 
 from __future__ import annotations
@@ -241,6 +246,7 @@ DETAIL_CELLS: Final = 8
 EJECT_WHY_CELLS: Final = 12
 STATUS_CELLS: Final = 10
 LABEL_CELLS: Final = 40
+WAITING_CELLS: Final = 32
 DEFAULT_SLOTS: Final = 64
 MAX_ROWS: Final = 4096
 
@@ -280,6 +286,7 @@ class Head(IntEnum):
     TABLE_GENERATION = 16
     LAST_ID = 17
     SLOTS_TAKEN = 18
+    SETTINGS_GENERATION = 19
     VERDICT_GENERATION = 24
     LEADER_PID = 25
     LEADER_SINCE = 26
@@ -347,9 +354,13 @@ class SlotCell(IntEnum):
     CONNECTIONS = 5
     ACCEPTED = 6
     ARRIVALS = 7
+    SETTINGS_SEEN = 8
+    ARBITER = 9
+    LEAVING = 10
     FAULTS = 12
     STATUSES = 16
     ENDINGS = 32
+    WAITING = 80
 
 
 class Column(IntEnum):
@@ -358,8 +369,9 @@ class Column(IntEnum):
     IN_FLIGHT = 0
     OWNER = 1
     CONNECT_FAILURES = 2
-    FAULTS = 3
-    STREAK = 4
+    RETRYING = 3
+    FAULTS = 4
+    STREAK = 5
 
 
 class Counter(IntEnum):
@@ -369,9 +381,11 @@ class Counter(IntEnum):
     RETRIES = 1
     BYTES_IN = 2
     BYTES_OUT = 3
-    SPOILED = 4
+    CUT = 4
+    REFUSED = 5
     RESPONSES = 6
     FAILURES = 16
+    SPOILED = 56
     TO_HEAD = 64
     TOTAL = 288
     TO_HEAD_SUM = 510

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from lb.errors import RequestError
-from lb.http1.request import RequestHead, RequestParser
+from lb.http1.request import RequestParser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from lb.http1.request_head import RequestHead
 
 H = TypeVar("H")
 

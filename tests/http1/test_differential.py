@@ -26,7 +26,7 @@ from tests.http1.feeding import EXAMPLES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lb.http1.request import RequestHead
+    from lb.http1.request_head import RequestHead
     from lb.http1.response import ResponseHead
 
 LIMIT: Final = 65536

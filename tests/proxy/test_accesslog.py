@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lb.http1.request import RequestHead
+from lb.http1.request_head import RequestHead
 from lb.proxy.accesslog import AccessLog, escape, line
 from lb.proxy.exchange import Request
 from tests.waiting import wait_for

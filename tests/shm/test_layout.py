@@ -95,6 +95,7 @@ def test_widths_of_the_essay_are_the_codes() -> None:
     assert head["STATUSES"][1] == block["RESPONSES"][1] == str(layout.STATUS_CELLS)
     assert head["ENDINGS"][1] == block["FAILURES"][1] == str(layout.LABEL_CELLS)
     assert block["TO_HEAD"][1] == block["TOTAL"][1] == str(BUCKETS)
+    assert head["WAITING"][1] == str(layout.WAITING_CELLS)
     facts = table("REQUEST")["FACTS"][1]
     assert int(facts) * layout.CELL_BYTES == layout.FACTS.size
 
