@@ -12,13 +12,25 @@ of HTTP, sockets or settings, and starts nothing.
 from lb.shm.arrivals import Arrivals
 from lb.shm.blocks import RowCells
 from lb.shm.edit import TableEditor, edit_table
+from lb.shm.fault_counts import FaultCounts
+from lb.shm.faults import FaultNotes
 from lb.shm.file import SharedFile
 from lb.shm.histogram import Histogram
 from lb.shm.inflight import InFlight
 from lb.shm.leader import Leadership, VerdictWriter, leader_pid
 from lb.shm.publish import publish, retire
 from lb.shm.recent import RequestRecord
-from lb.shm.record import ProbeRecord, verdict_in
+from lb.shm.record import (
+    FULL_SHARE,
+    NOT_REACHED,
+    Cause,
+    Memory,
+    ProbeRecord,
+    Record,
+    Standing,
+    standing_in,
+    verdict_in,
+)
 from lb.shm.recorder import Passage, Recorder
 from lb.shm.slots import Slot, SlotState
 from lb.shm.snapshot import BackendState
@@ -27,21 +39,29 @@ from lb.shm.totals import BackendTotals, Latencies, WorkerTotals
 from lb.shm.turns import Turns
 
 __all__ = [
+    "FULL_SHARE",
+    "NOT_REACHED",
     "Arrivals",
     "BackendState",
     "BackendTotals",
+    "Cause",
+    "FaultCounts",
+    "FaultNotes",
     "Histogram",
     "InFlight",
     "Latencies",
     "Leadership",
+    "Memory",
     "Passage",
     "ProbeRecord",
+    "Record",
     "Recorder",
     "RequestRecord",
     "RowCells",
     "SharedFile",
     "Slot",
     "SlotState",
+    "Standing",
     "TableEditor",
     "TableRow",
     "Turns",
@@ -52,5 +72,6 @@ __all__ = [
     "leader_pid",
     "publish",
     "retire",
+    "standing_in",
     "verdict_in",
 ]

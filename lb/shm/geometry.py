@@ -2,6 +2,17 @@
 
 `lb.shm.layout` says what lies where; here it is computed for one file's numbers of
 rows and slots, which its header tells.  Nothing here does I/O.
+
+A FILE IS VALID if
+    1. it is a regular file, owned by who opens it;
+    2. it is as long as the header, at least;
+    3. MAGIC is right;
+    4. BYTE_ORDER is right: it was made on a machine of the same kind;
+    5. MAJOR is ours;
+    6. CHECKSUM is right;
+    7. the areas follow each other, with strides of this version or larger;
+    8. FILE_BYTES is what the areas need, and what the file has.
+    `lb.shm.file` decides 1, `lb.shm.geometry.read_geometry` the others.
 """
 
 from __future__ import annotations

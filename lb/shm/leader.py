@@ -16,10 +16,16 @@ import time
 from typing import TYPE_CHECKING
 
 from lb.shm.cells import microseconds
-from lb.shm.layout import LOCK_BUILDER, LOCK_LEADER, LOCK_PREFERRED, Head
+from lb.shm.layout import LOCK_BUILDER, LOCK_LEADER, LOCK_PREFERRED, Head, Row
 from lb.shm.locks import held
-from lb.shm.record import Record, mend_record, write_probe, write_verdict
-from lb.shm.table import read_row
+from lb.shm.record import (
+    NOTHING,
+    Record,
+    Standing,
+    mend_record,
+    write_probe,
+    write_verdict,
+)
 
 if TYPE_CHECKING:
     from lb.model import Verdict
@@ -116,22 +122,30 @@ class VerdictWriter:
     def set_verdict(
         self, row: int, row_id: int, verdict: Verdict, *, reason: str, at: float
     ) -> bool:
-        """Publish a verdict of unix time `at`; whether it was stored.
+        """Publish a verdict of unix time `at`, and nothing beside it; see `judge`."""
+        standing = Standing(verdict)
+        return self.judge(
+            row, row_id, Record(standing, since=at, reason=reason, memory=NOTHING)
+        )
 
-        All processes see it at their next look at the generation, which is the
-        last store.
+    def judge(self, row: int, row_id: int, record: Record) -> bool:
+        """Publish a verdict with all that goes with it; whether it was stored.
+
+        The record's probes are left out.  All processes see it at their next look at
+        the generation, which is the last store, and stays if the standing does.
         """
         first = self._writable(row, row_id)
         if first is None:
             return False
-        record = Record(verdict, since=at, reason=reason)
-        write_verdict(self._file.cells, first, row_id, record)
-        self._file.cells[Head.VERDICT_GENERATION] += 1
+        cells = self._file.cells
+        before = cells[first + Row.VERDICT]
+        write_verdict(cells, first, row_id, record)
+        if cells[first + Row.VERDICT] != before:
+            cells[Head.VERDICT_GENERATION] += 1
         return True
 
     def _writable(self, row: int, row_id: int) -> int | None:
         """The row's first cell, if we lead and the row is still that backend's."""
-        found = read_row(self._file.cells, self._file.geometry, row)
-        if not self._leadership.is_held or found is None or found.id != row_id:
-            return None
-        return self._file.geometry.row(row)
+        at = self._file.geometry.row(row)
+        is_there = row_id > 0 and self._file.cells[at + Row.ID] == row_id
+        return at if is_there and self._leadership.is_held else None

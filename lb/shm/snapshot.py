@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lb.shm.record import ProbeRecord, read_record
+from lb.shm.record import NEW, NOTHING, Memory, ProbeRecord, Standing, read_record
 from lb.shm.table import read_rows
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ class BackendState:
     `row` is its place while it stays; `id` is never given to another backend.
     `since` is the unix time of the verdict in seconds, 0.0 while there is none,
     and `reason` the sentence that went with it.  `probes` are the last 10, from
-    the oldest on.  `settings_weight` and `cut_at` are `TableRow`'s.
+    the oldest on.  `settings_weight` and `cut_at` are `TableRow`'s, `standing` and
+    `memory` what the checker says beside the verdict.
     """
 
     row: int
@@ -39,6 +40,8 @@ class BackendState:
     probes: tuple[ProbeRecord, ...]
     settings_weight: int | None = None
     cut_at: float = 0.0
+    standing: Standing = NEW
+    memory: Memory = NOTHING
 
     @property
     def last_probe(self) -> ProbeRecord | None:
@@ -56,13 +59,15 @@ def read_backends(cells: Cells, geometry: Geometry) -> list[BackendState]:
                 row=row.row,
                 id=row.id,
                 backend=row.backend,
-                verdict=record.verdict,
+                verdict=record.standing.verdict,
                 since=record.since,
                 reason=record.reason,
                 wish=row.wish,
                 probes=record.probes,
                 settings_weight=row.settings_weight,
                 cut_at=row.cut_at,
+                standing=record.standing,
+                memory=record.memory,
             )
         )
     return states

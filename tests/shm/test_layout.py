@@ -90,6 +90,7 @@ def test_widths_of_the_essay_are_the_codes() -> None:
     assert row["GROUP_EVEN"][1] == row["GROUP_ODD"][1] == str(layout.GROUP_CELLS)
     assert row["REASON"][1] == str(layout.REASON_CELLS)
     assert row["RING"][1] == str(layout.RING_SIZE * layout.PROBE_CELLS)
+    assert row["EJECT_WHY"][1] == str(layout.EJECT_WHY_CELLS)
     assert probe["DETAIL"][1] == str(layout.DETAIL_CELLS)
     assert head["STATUSES"][1] == block["RESPONSES"][1] == str(layout.STATUS_CELLS)
     assert head["ENDINGS"][1] == block["FAILURES"][1] == str(layout.LABEL_CELLS)
@@ -116,7 +117,7 @@ def test_too_many_backends_are_refused() -> None:
 
 def test_what_has_its_space_from_the_start_is_small() -> None:
     """Two backends take a fifth of a megabyte before anybody serves."""
-    assert Geometry.for_backends(2).bodies_at * layout.CELL_BYTES < 210_000
+    assert Geometry.for_backends(2).bodies_at * layout.CELL_BYTES < 220_000
 
 
 @given(st.integers(1, 200), st.integers(1, 70))
