@@ -9,8 +9,8 @@ import click
 
 from lb.cli.group import as_json as json_option
 from lb.cli.group import cli, open_file, print_json, say
-from lb.cli.printing import plain, recorded, stamp
-from lb.cli.recent import as_plain, backend_name, milliseconds
+from lb.cli.printing import milliseconds, plain, recorded, stamp
+from lb.cli.recent import as_plain, backend_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ import click
 from lb.cli.group import as_json as json_option
 from lb.cli.group import cli, open_file, print_json
 from lb.cli.operating import complete_names
-from lb.cli.printing import recorded, stamp, table
+from lb.cli.printing import milliseconds, recorded, stamp, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -129,8 +129,3 @@ def backend_name(backend_id: int, name: str) -> str:
     if not backend_id:
         return "-"
     return name or f"(gone: {backend_id})"
-
-
-def milliseconds(seconds: float | None) -> str:
-    """A phase, "-" if there was none."""
-    return "-" if seconds is None else f"{seconds * 1000:.2f}"
