@@ -68,7 +68,9 @@ def test_a_killed_worker_is_replaced_and_its_slot_reclaimed(
     # Only what the killed worker had in hand, or had accepted, can fail: at most
     # one request of each client.
     assert len(load.failures) <= 8
-    assert all("Error" in f or "Disconnected" in f for f in load.failures)
+    # An answer that it had begun ends amid the body.
+    broken = ("Error", "Disconnected", "IncompleteRead")
+    assert all(any(b in f for b in broken) for f in load.failures), load.failures
     wait_for(lambda: server.in_flight() == 0, "nothing in flight")
     report = server.ask_status()
     assert len(report["workers"]) == 4
