@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from lb.health.attendance import Attendance
 from lb.health.probe import probe
 from lb.health.schedule import Pace, Schedule
 from lb.health.verdict import HealthState
@@ -97,6 +98,7 @@ class Term:
         self._seen_generation = -1
         self._failures = file.failure_totals()
         self._next_sweep = 0.0
+        self._attendance = Attendance(file.present())
         self._next_hearing = 0.0
         self._under_way = 0
         self._ended: queue.SimpleQueue[Ended] = queue.SimpleQueue()
@@ -173,12 +175,15 @@ class Term:
                 self._schedule.probe_now(key, now)
 
     def _sweep(self, now: float) -> None:
-        """Empty the slots of processes that died."""
+        """Empty the slots of processes that died; tell who came and went."""
         if now < self._next_sweep:
             return
         self._next_sweep = now + SWEEP_S
-        for pid in self._file.sweep():
+        dead = self._file.sweep()
+        for pid in dead:
             self._log.info("process %d died; its slot was emptied", pid)
+        for what in self._attendance.look(self._file.present(), dead):
+            self._writer.tell(what)
 
     def _start_due(self, now: float) -> None:
         room = self._settings.concurrency - self._under_way

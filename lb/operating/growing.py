@@ -41,7 +41,7 @@ def read_backend(file: SharedFile, text: str) -> Backend:
     return backend
 
 
-def add(file: SharedFile, backends: Sequence[Backend]) -> Done:
+def add(file: SharedFile, backends: Sequence[Backend], *, who: str = "") -> Done:
     """Add backends, ready and without a verdict: they get requests at once.
 
     All of them or, if one cannot be added, none.
@@ -51,7 +51,7 @@ def add(file: SharedFile, backends: Sequence[Backend]) -> Done:
             set or could use the weight.
         StateFileError: the file has no room for them, or cannot be changed.
     """
-    with edit_table(file) as table:
+    with edit_table(file, who=who) as table:
         there = [row.backend for row in table.rows()]
         sets = {DEFAULT_SET, *(backend.group for backend in there)}
         for backend in backends:

@@ -76,6 +76,7 @@ class Balancer:
         self.in_flight = self.file.in_flight_reader()
         self.tally = (LockedTally if threads else PlainTally)(self.slot)
         placement = self._place(settings)
+        self._lines = [each.line for each in placement.by_name.values()]
         self.roster = Roster(self.file, self.slot, placement.by_name, make)
         timeouts = Timeouts(
             connect_s=settings.timeouts.connect,
@@ -126,6 +127,10 @@ class Balancer:
         self.tally.recorder.set_clock(unix=time.time(), monotonic=time.monotonic())
         self.in_flight.refresh()
         self.roster.refresh()
+        self.slot.tell_resting(
+            queued=sum(map(len, self._lines)),
+            idle={live.row: live.idle_connections for live in self.roster.backends},
+        )
 
     def close(self) -> None:
         """Close idle connections, write the log's rest, release the slot."""

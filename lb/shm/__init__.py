@@ -12,6 +12,7 @@ of HTTP, sockets or settings, and starts nothing.
 from lb.shm.arrivals import Arrivals
 from lb.shm.blocks import RowCells
 from lb.shm.edit import TableEditor, edit_table
+from lb.shm.events import Cursor, Event, EventKind, Events, Happening, Ring
 from lb.shm.file import SharedFile
 from lb.shm.histogram import Histogram
 from lb.shm.inflight import InFlight
@@ -29,6 +30,11 @@ __all__ = [
     "Arrivals",
     "BackendState",
     "BackendTotals",
+    "Cursor",
+    "Event",
+    "EventKind",
+    "Events",
+    "Happening",
     "Histogram",
     "InFlight",
     "Latencies",
@@ -37,6 +43,7 @@ __all__ = [
     "ProbeRecord",
     "Recorder",
     "RequestRecord",
+    "Ring",
     "RowCells",
     "SharedFile",
     "Slot",

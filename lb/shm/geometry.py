@@ -16,6 +16,8 @@ from lb.shm.layout import (
     BYTE_ORDER_CELL,
     CELL_BYTES,
     DEFAULT_SLOTS,
+    EVENT_CELLS,
+    EVENTS_KEPT,
     HEAD_CELLS,
     HEADER_CELLS,
     MAGIC_CELL,
@@ -34,6 +36,7 @@ from lb.shm.layout import (
 
 RING_CELLS: Final = REQUEST_CELLS * REQUESTS_KEPT
 EXTRA_BLOCKS: Final = 2
+EVENT_RINGS: Final = 2
 
 
 def _whole_pages(cells: int) -> int:
@@ -79,7 +82,7 @@ class Geometry:
     @property
     def bodies_at(self) -> int:
         """The first cell of body 0; all before it has its space from the start."""
-        return _whole_pages(self.heads_at + self.slots * self.head_cells)
+        return _whole_pages(self.events(EVENT_RINGS))
 
     @property
     def columns_cells(self) -> int:
@@ -108,6 +111,11 @@ class Geometry:
     def head(self, slot: int) -> int:
         """The first cell of a slot's head."""
         return self.heads_at + slot * self.head_cells
+
+    def events(self, ring: int) -> int:
+        """The first cell of a ring of events."""
+        at = self.head(self.slots)
+        return at + ring * EVENT_CELLS * EVENTS_KEPT
 
     def heads(self, cell: SlotCell) -> slice:
         """One cell of every slot's head, in the slots' order."""

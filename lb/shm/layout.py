@@ -13,7 +13,7 @@ THE TWO RULES
     "writer" column.  Readers take no lock and never wait.
 
 THE FILE
-    [ header ][ row 0 | row 1 | ... ][ head 0 | head 1 | ... ][ body 0 | ... ]
+    [ header ][ row 0 | ... ][ head 0 | ... ][ events ][ body 0 | ... ]
     A process that serves has a slot: a head and a body.  All offsets below
     count cells.  Text is UTF-8, cut at its field's end, with its length in
     bytes in a cell of its own.  Times are microseconds since 1970 (0: never),
@@ -21,7 +21,7 @@ THE FILE
     cells: not a whole number but a binary64, also stored at once.
 
 SPACE
-    Header, rows and heads have theirs from the start: 163 KiB for 64 rows.
+    Header, rows, heads and events have theirs from the start: 708 KiB for 64 rows.
     Bodies are far larger (a gigabyte for 4,096 rows and 64 slots) and are holes
     until somebody is to write there; then that part gets its space *first*, by
     `posix_fallocate`, so that a full file system is an error that can be told
@@ -29,8 +29,8 @@ SPACE
     it, too, so nobody reads a part of a body without having seen that it has
     its space: STATE is not NEVER for columns and ring, OWNER is not 0 for a
     block.  Bodies, rings and blocks begin at multiples of 512 cells, a page: a
-    block is one page.  2 backends take 200 KB, and 270 KB more in each worker;
-    2,000 take 8.5 MB, and 8.6 MB more in each.  A block that would leave no space
+    block is one page.  2 backends take 720 KB, and 270 KB more in each worker;
+    2,000 take 9 MB, and 8.6 MB more in each.  A block that would leave no space
     for 16 more slots is not given any; OWNER stays 0, and the row's figures are
     counted away, not its requests in flight.
 
@@ -55,9 +55,11 @@ HEADER.  Cells 0-15 never change after the file got its name.
       16     1 builder  TABLE_GENERATION    +1 after each change of the rows
       17     1 builder  LAST_ID      the highest row id ever given
       18     1 builder  SLOTS_TAKEN  +1 whenever a process takes a slot
+      20     1 builder  TABLE_EVENTS how many events of the table there were, ever
       24     1 leader   VERDICT_GENERATION  +1 after each change of a verdict
       25     1 leader   LEADER_PID   meaningful while the leader lock is held
       26     1 leader   LEADER_SINCE time
+      27     1 leader   HEALTH_EVENTS  how many events of health there were, ever
     The generation that a worker compares is the sum of both: neither ever
     falls, so the sum changes whenever one does.  The two lie on cache lines of
     their own.  All other cells are spare and zero.
@@ -85,6 +87,8 @@ ROW, one per backend.
       69    32 leader   REASON
      101     1 leader   PROBES       how many were recorded, ever
      102   120 leader   RING         the last 10 probes, 12 cells each
+     222     1 leader   FAILED       of PROBES, those that failed
+     223     1 leader   PROBE_TIME   duration of all of PROBES together
      224     8 builder  GROUP_EVEN   the set's name after an even turn
      232     8 builder  GROUP_ODD    and after an odd one
     The identity of a backend is its name and address.  It is written while ID
@@ -123,19 +127,38 @@ HEAD, one per slot.
        5     1 owner    CONNECTIONS  of clients, open now
        6     1 owner    ACCEPTED     connections of clients, ever
        7     1 owner    ARRIVALS     window * 2^32 + those accepted in that window
+      14     1 owner    QUEUED       requests that wait for a backend, at HEARTBEAT
       16    10 owner    STATUSES     requests by hundreds of the status they got
       32    40 owner    ENDINGS      requests that ended badly, by label
-    Totals only grow, also over a slot's owners.  CONNECTIONS, ARRIVALS, and
-    IN_FLIGHT in the body, are set to zero by whoever takes the lock of a slot
-    whose owner died.  A window is an eighth of a second of the monotonic clock;
-    ARRIVALS is 0 while its owner accepts none.  STATUSES counts under 0 what
-    was given no status at all, and both count also what the balancer answered
-    by itself.  A label's number is its place in `lb.shm.labels`.
+    Totals only grow, also over a slot's owners.  CONNECTIONS, ARRIVALS, QUEUED,
+    and IN_FLIGHT and IDLE in the body, are set to zero by whoever takes the lock
+    of a slot whose owner died.  A window is an eighth of a second of the
+    monotonic clock; ARRIVALS is 0 while its owner accepts none.  STATUSES counts
+    under 0 what was given no status at all, and both count also what the balancer
+    answered by itself.  A label's number is its place in `lb.shm.labels`.
 
-BODY, one per slot; n is ROWS, m is 3 n rounded up to a multiple of 512.
+EVENTS, two rings: the table's and then health's, 512 events of 64 cells each.
+       0     1 keeper   WRITTEN      2 n + 1 while n is written, then 2 n + 2
+       1     1 keeper   AT           time
+       2     1 keeper   KIND         an `EventKind`
+       3     1 keeper   BACKEND      row id, 0: it is about no backend
+       4     1 keeper   BEFORE       a `Verdict`, a `Wish`, a weight or a pid
+       5     1 keeper   AFTER        the same
+       6     1 keeper   NAME_BYTES
+       7     1 keeper   REASON_BYTES
+       8     1 keeper   WHO_BYTES
+       9     7 keeper   WHO          who wanted it; empty: nobody, it happened
+      16    16 keeper   NAME         the backend's, as it may be gone
+      32    32 keeper   REASON
+    The keeper of the table's ring is the builder, of health's the leader.  Event
+    n of a ring is at n mod 512, and is a seqlock as REQUEST.  TABLE_EVENTS and
+    HEALTH_EVENTS are raised last: who reads them has all before them.
+
+BODY, one per slot; n is ROWS, m is 4 n rounded up to a multiple of 512.
        0     n owner    IN_FLIGHT    a column: a cell for each row
        n     n owner    OWNER        which row id the row's block speaks of
      2*n     n owner    CONNECT_FAILURES   connects to the row that failed
+     3*n     n owner    IDLE         pooled connections that wait, at HEARTBEAT
        m 32768 owner    REQUESTS     the last 1024 requests, 32 cells each
      ...   512 owner    BLOCKS       one for each row, and two more
     Columns lie together because policies and the checker read whole ones.
@@ -217,6 +240,10 @@ REASON_CELLS: Final = 32
 DETAIL_CELLS: Final = 8
 STATUS_CELLS: Final = 10
 LABEL_CELLS: Final = 40
+EVENT_CELLS: Final = 64
+EVENTS_KEPT: Final = 512
+WHO_CELLS: Final = 7
+EVENT_REASON_CELLS: Final = 32
 DEFAULT_SLOTS: Final = 64
 MAX_ROWS: Final = 4096
 
@@ -225,8 +252,8 @@ FACTS: Final = struct.Struct("@dQQQQQQffffHHB15s8s40s40s68s")
 
 MAGIC_CELL: Final = int.from_bytes(b"evenhand", sys.byteorder)
 BYTE_ORDER_CELL: Final = 0x0102030405060708
-MAJOR_VERSION: Final = 2
-MINOR_VERSION: Final = 1
+MAJOR_VERSION: Final = 3
+MINOR_VERSION: Final = 0
 
 LOCK_BUILDER: Final = 1 << 40
 LOCK_LEADER: Final = LOCK_BUILDER + 1
@@ -256,9 +283,11 @@ class Head(IntEnum):
     TABLE_GENERATION = 16
     LAST_ID = 17
     SLOTS_TAKEN = 18
+    TABLE_EVENTS = 20
     VERDICT_GENERATION = 24
     LEADER_PID = 25
     LEADER_SINCE = 26
+    HEALTH_EVENTS = 27
 
 
 class Row(IntEnum):
@@ -285,6 +314,8 @@ class Row(IntEnum):
     REASON = 69
     PROBES = 101
     RING = 102
+    FAILED = 222
+    PROBE_TIME = 223
     GROUP_EVEN = 224
     GROUP_ODD = 232
 
@@ -310,6 +341,7 @@ class SlotCell(IntEnum):
     CONNECTIONS = 5
     ACCEPTED = 6
     ARRIVALS = 7
+    QUEUED = 14
     STATUSES = 16
     ENDINGS = 32
 
@@ -320,6 +352,24 @@ class Column(IntEnum):
     IN_FLIGHT = 0
     OWNER = 1
     CONNECT_FAILURES = 2
+    IDLE = 3
+
+
+class EventCell(IntEnum):
+    """Cells of an event, from the event's first."""
+
+    WRITTEN = 0
+    AT = 1
+    KIND = 2
+    BACKEND = 3
+    BEFORE = 4
+    AFTER = 5
+    NAME_BYTES = 6
+    REASON_BYTES = 7
+    WHO_BYTES = 8
+    WHO = 9
+    NAME = 16
+    REASON = 32
 
 
 class Counter(IntEnum):

@@ -16,15 +16,23 @@ import time
 from typing import TYPE_CHECKING
 
 from lb.shm.cells import microseconds
-from lb.shm.layout import LOCK_BUILDER, LOCK_LEADER, LOCK_PREFERRED, Head
+from lb.shm.events import EventKind, Happening, Ring, write_event
+from lb.shm.layout import LOCK_BUILDER, LOCK_LEADER, LOCK_PREFERRED, Head, Row
 from lb.shm.locks import held
-from lb.shm.record import Record, mend_record, write_probe, write_verdict
+from lb.shm.record import (
+    Record,
+    mend_record,
+    verdict_in,
+    write_probe,
+    write_verdict,
+)
 from lb.shm.table import read_row
 
 if TYPE_CHECKING:
     from lb.model import Verdict
     from lb.shm.file import SharedFile
     from lb.shm.record import ProbeRecord
+    from lb.shm.table import TableRow
 
 
 class Leadership:
@@ -60,9 +68,11 @@ class Leadership:
         if self._must_defer() or not self._locks.take(LOCK_LEADER):
             return False
         cells = self._file.cells
-        cells[Head.LEADER_PID] = os.getpid()
+        before, cells[Head.LEADER_PID] = cells[Head.LEADER_PID], os.getpid()
         cells[Head.LEADER_SINCE] = microseconds(time.time())
         geometry = self._file.geometry
+        what = Happening(EventKind.CHECKER, before=before, after=os.getpid())
+        write_event(cells, geometry, Ring.HEALTH, what)
         for row in range(geometry.rows):
             mend_record(cells, geometry.row(row))
         return True
@@ -107,9 +117,9 @@ class VerdictWriter:
 
     def record_probe(self, row: int, row_id: int, probe: ProbeRecord) -> bool:
         """Keep a probe's result among the row's last 10; whether it was stored."""
-        at = self._writable(row, row_id)
-        if at is None:
+        if self._writable(row, row_id) is None:
             return False
+        at = self._file.geometry.row(row)
         write_probe(self._file.cells, at, row_id, probe)
         return True
 
@@ -118,20 +128,37 @@ class VerdictWriter:
     ) -> bool:
         """Publish a verdict of unix time `at`; whether it was stored.
 
-        All processes see it at their next look at the generation, which is the
-        last store.
+        All processes see it at their next look at the generation, which is stored
+        after it; the event comes last, so whoever hears of it finds it in force.
         """
-        first = self._writable(row, row_id)
-        if first is None:
+        found = self._writable(row, row_id)
+        if found is None:
             return False
+        cells, geometry = self._file.cells, self._file.geometry
+        first = geometry.row(row)
+        before = verdict_in(cells[first + Row.VERDICT], row_id)
         record = Record(verdict, since=at, reason=reason)
-        write_verdict(self._file.cells, first, row_id, record)
-        self._file.cells[Head.VERDICT_GENERATION] += 1
+        write_verdict(cells, first, row_id, record)
+        cells[Head.VERDICT_GENERATION] += 1
+        what = Happening(
+            EventKind.VERDICT,
+            row_id,
+            found.backend.name,
+            before,
+            verdict,
+            reason=reason,
+        )
+        write_event(cells, geometry, Ring.HEALTH, what, at=at)
         return True
 
-    def _writable(self, row: int, row_id: int) -> int | None:
-        """The row's first cell, if we lead and the row is still that backend's."""
+    def tell(self, what: Happening) -> None:
+        """Add an event to those of health, if we lead."""
+        if self._leadership.is_held:
+            write_event(self._file.cells, self._file.geometry, Ring.HEALTH, what)
+
+    def _writable(self, row: int, row_id: int) -> TableRow | None:
+        """What is in the row, if we lead and it is still that backend's."""
         found = read_row(self._file.cells, self._file.geometry, row)
         if not self._leadership.is_held or found is None or found.id != row_id:
             return None
-        return self._file.geometry.row(row)
+        return found

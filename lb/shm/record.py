@@ -43,12 +43,19 @@ class ProbeRecord:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """All that the leader left about a row; `probes` from the oldest on."""
+    """All that the leader left about a row; `probes` from the oldest on.
+
+    `probed` and `failed` are how many probes there ever were of this backend, and
+    `probing_s` the seconds that all of them took.
+    """
 
     verdict: Verdict = Verdict.UNKNOWN
     since: float = 0.0
     reason: str = ""
     probes: tuple[ProbeRecord, ...] = ()
+    probed: int = 0
+    failed: int = 0
+    probing_s: float = 0.0
 
 
 def read_record(cells: Cells, at: int, row_id: int) -> Record:
@@ -68,6 +75,9 @@ def read_record(cells: Cells, at: int, row_id: int) -> Record:
             seconds(cells[at + Row.SINCE]),
             read_text(cells, at + Row.REASON, REASON_CELLS, length),
             _read_ring(cells, at),
+            cells[at + Row.PROBES],
+            cells[at + Row.FAILED],
+            seconds(cells[at + Row.PROBE_TIME]),
         )
 
     whole = read_whole(cells, at + Row.SEQUENCE, read)
@@ -109,6 +119,8 @@ def write_probe(cells: Cells, at: int, row_id: int, probe: ProbeRecord) -> None:
         _claim(cells, at, row_id)
         count = cells[at + Row.PROBES]
         _write_probe(cells, _ring(at, count), probe)
+        cells[at + Row.FAILED] += not probe.ok
+        cells[at + Row.PROBE_TIME] += microseconds(probe.duration_s)
         cells[at + Row.PROBES] = count + 1
 
 
@@ -141,7 +153,8 @@ def _claim(cells: Cells, at: int, row_id: int) -> None:
 
 def clear_record(cells: Cells, at: int) -> None:
     """Forget the record's text and probes; the verdict is a cell of its own."""
-    for cell in (Row.RECORD_ID, Row.SINCE, Row.REASON_BYTES, Row.PROBES):
+    forgotten = (Row.RECORD_ID, Row.SINCE, Row.REASON_BYTES, Row.PROBES)
+    for cell in (*forgotten, Row.FAILED, Row.PROBE_TIME):
         cells[at + cell] = 0
 
 

@@ -26,7 +26,8 @@ class BackendState:
     `row` is its place while it stays; `id` is never given to another backend.
     `since` is the unix time of the verdict in seconds, 0.0 while there is none,
     and `reason` the sentence that went with it.  `probes` are the last 10, from
-    the oldest on.  `settings_weight` and `cut_at` are `TableRow`'s.
+    the oldest on; `probed`, `failed` and `probing_s` are about all that ever were, as
+    in `lb.shm.record`.  `settings_weight` and `cut_at` are `TableRow`'s.
     """
 
     row: int
@@ -39,6 +40,9 @@ class BackendState:
     probes: tuple[ProbeRecord, ...]
     settings_weight: int | None = None
     cut_at: float = 0.0
+    probed: int = 0
+    failed: int = 0
+    probing_s: float = 0.0
 
     @property
     def last_probe(self) -> ProbeRecord | None:
@@ -63,6 +67,9 @@ def read_backends(cells: Cells, geometry: Geometry) -> list[BackendState]:
                 probes=record.probes,
                 settings_weight=row.settings_weight,
                 cut_at=row.cut_at,
+                probed=record.probed,
+                failed=record.failed,
+                probing_s=record.probing_s,
             )
         )
     return states

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lb.errors import StateFileError
-from lb.shm import layout
+from lb.shm import Ring, layout
 from lb.shm.geometry import RING_CELLS, Geometry, read_geometry, write_header
 from lb.shm.histogram import BUCKETS
 from lb.shm.layout import (
@@ -19,6 +19,7 @@ from lb.shm.layout import (
     PAGE_CELLS,
     Column,
     Counter,
+    EventCell,
     Head,
     Probe,
     RequestCell,
@@ -29,12 +30,15 @@ from lb.shm.layout import (
 if TYPE_CHECKING:
     from enum import IntEnum
 
-LINE = re.compile(r"^ +(\d+) +(\d+)f? +(creator|builder|leader|owner) +([A-Z_]+)", re.M)
+LINE = re.compile(
+    r"^ +(\d+) +(\d+)f? +(creator|builder|leader|owner|keeper) +([A-Z_]+)", re.M
+)
 TABLES = {
     "HEADER": Head,
     "ROW": Row,
     "PROBE": Probe,
     "HEAD": SlotCell,
+    "EVENTS": EventCell,
     "BLOCK": Counter,
     "REQUEST": RequestCell,
 }
@@ -43,6 +47,7 @@ ROOM = {
     "ROW": layout.ROW_CELLS,
     "PROBE": layout.PROBE_CELLS,
     "HEAD": layout.HEAD_CELLS,
+    "EVENTS": layout.EVENT_CELLS,
     "BLOCK": layout.BLOCK_CELLS,
     "REQUEST": layout.REQUEST_CELLS,
 }
@@ -94,6 +99,10 @@ def test_widths_of_the_essay_are_the_codes() -> None:
     assert head["STATUSES"][1] == block["RESPONSES"][1] == str(layout.STATUS_CELLS)
     assert head["ENDINGS"][1] == block["FAILURES"][1] == str(layout.LABEL_CELLS)
     assert block["TO_HEAD"][1] == block["TOTAL"][1] == str(BUCKETS)
+    event = table("EVENTS")
+    assert event["WHO"][1] == str(layout.WHO_CELLS)
+    assert event["NAME"][1] == str(layout.NAME_CELLS)
+    assert event["REASON"][1] == str(layout.EVENT_REASON_CELLS)
     facts = table("REQUEST")["FACTS"][1]
     assert int(facts) * layout.CELL_BYTES == layout.FACTS.size
 
@@ -114,8 +123,8 @@ def test_too_many_backends_are_refused() -> None:
 
 
 def test_what_has_its_space_from_the_start_is_small() -> None:
-    """Two backends take a fifth of a megabyte before anybody serves."""
-    assert Geometry.for_backends(2).bodies_at * layout.CELL_BYTES < 210_000
+    """Two backends take less than a megabyte before anybody serves."""
+    assert Geometry.for_backends(2).bodies_at * layout.CELL_BYTES < 730_000
 
 
 @given(st.integers(1, 200), st.integers(1, 70))
@@ -125,6 +134,8 @@ def test_every_counter_has_a_cell_of_its_own(rows: int, slots: int) -> None:
     ends = sorted({0, slots - 1})
     areas = [(0, layout.HEADER_CELLS), (geometry.row(0), rows * layout.ROW_CELLS)]
     areas += [(geometry.head(slot), layout.HEAD_CELLS) for slot in ends]
+    kept = layout.EVENTS_KEPT * layout.EVENT_CELLS
+    areas += [(geometry.events(ring), kept) for ring in Ring]
     for slot in ends:
         areas += [(geometry.column(slot, column), rows) for column in Column]
         areas.append((geometry.requests(slot), RING_CELLS))
@@ -169,7 +180,7 @@ def test_any_flipped_byte_of_the_header_is_noticed(at: int, flip: int) -> None:
     [
         (Head.MAGIC, 7, "not a state file"),
         (Head.BYTE_ORDER, 0x0807060504030201, "byte order"),
-        (Head.MAJOR, 1, "version 1, this is 2"),
+        (Head.MAJOR, 1, "version 1, this is 3"),
         (Head.ROWS, 65, "damaged"),
     ],
 )

@@ -50,7 +50,11 @@ def test_a_record_is_read_as_it_was_written(
         write_probe(cells, AT, 5, probe)
     write_verdict(cells, AT, 5, Record(verdict, since, reason))
     kept = tuple(probes[-RING_SIZE:])
-    assert read_record(cells, AT, 5) == Record(verdict, since, reason, kept)
+    failed = sum(not probe.ok for probe in probes)
+    probing_s = read_record(cells, AT, 5).probing_s
+    assert probing_s == pytest.approx(sum(p.duration_s for p in probes), abs=1e-4)
+    wanted = Record(verdict, since, reason, kept, len(probes), failed, probing_s)
+    assert read_record(cells, AT, 5) == wanted
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=100, max_size=400))
@@ -70,7 +74,7 @@ def test_another_tenant_inherits_nothing(cells: memoryview) -> None:
     assert read_record(cells, AT, 2) == Record()
     new = ProbeRecord(2.0, 0.2, True, "connected")
     write_probe(cells, AT, 2, new)
-    assert read_record(cells, AT, 2) == Record(probes=(new,))
+    assert read_record(cells, AT, 2) == Record(probes=(new,), probed=1, probing_s=0.2)
     assert read_record(cells, AT, 1).probes == ()
 
 
