@@ -27,8 +27,9 @@ LEVELS = {
     2: ("lb.upstream",),
     3: ("lb.health", "lb.proxy"),
     4: ("lb.process", "lb.arbiter", "lb.rendering", "lb.operating"),
-    5: ("lb.worker", "lb.wsgi", "lb.cli", "lb.admin"),
-    6: ("lb.__main__",),
+    5: ("lb.report",),
+    6: ("lb.worker", "lb.wsgi", "lb.cli", "lb.admin"),
+    7: ("lb.__main__",),
 }
 """Modules and packages; each imports from lower levels and its own package only."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,12 +13,10 @@ from lb.cli.group import cli, open_file, print_json
 from lb.cli.printing import ago, plain, table
 
 if TYPE_CHECKING:
-    from lb.shm import BackendState, SharedFile
+    from lb.report import Report
 
 NONE_UP = 1
 """Exit status: no backend can be used."""
-
-Report = dict[str, Any]
 
 
 @cli.command()
@@ -30,90 +28,16 @@ def status(*, as_json: bool) -> None:
 
     Exits with 1 when no backend can be used.
     """
+    from lb.report import state_report
+
     with open_file() as file:
-        report = report_of(file)
+        report = state_report(file)
     if as_json:
         print_json(report)
     else:
         _print_status(report)
     usable = [b for b in report["backends"] if b["available"]]
     sys.exit(0 if usable else NONE_UP)
-
-
-def report_of(file: SharedFile) -> Report:
-    """All that the file says of now, as plain values; times are unix seconds."""
-    from lb.shm import leader_pid
-
-    now = time.time()
-    in_flight, totals = file.in_flight_reader().all(), file.totals()
-    backends = []
-    for state in file.backends():
-        counted = totals.get(state.id)
-        figures = {
-            "in_flight": in_flight[state.row],
-            "requests": counted.attempts if counted else 0,
-        }
-        backends.append(_backend(state) | figures)
-    return {
-        "state_path": str(file.path),
-        "generation": file.generation(),
-        "checker_pid": leader_pid(file),
-        "workers": [
-            {
-                "slot": slot.index,
-                "pid": slot.pid,
-                "heartbeat_age_s": round(now - slot.heartbeat, 3),
-                "generation_seen": slot.generation_seen,
-                "connections": slot.connections,
-                "accepted": slot.accepted,
-            }
-            for slot in file.slots()
-            if slot.alive
-        ],
-        "backends": backends,
-        "removed": [
-            {"name": row.backend.name, "address": str(row.backend.address)}
-            for row in file.removed()
-        ],
-    }
-
-
-def _backend(state: BackendState) -> Report:
-    from lb.model import Verdict, Wish
-
-    probe = state.last_probe
-    return {
-        "name": state.backend.name,
-        "address": str(state.backend.address),
-        "set": state.backend.group,
-        "weight": state.backend.weight,
-        "max_in_flight": state.backend.max_in_flight,
-        "backup": state.backend.backup,
-        "changed": changes_of(state),
-        "verdict": state.verdict.name.lower(),
-        "wish": state.wish.name.lower(),
-        "cut_at": state.cut_at or None,
-        "available": state.verdict is not Verdict.DOWN and state.wish is Wish.READY,
-        "since": state.since or None,
-        "reason": state.reason,
-        "last_probe": probe
-        and {
-            "at": probe.at,
-            "ok": probe.ok,
-            "duration_s": round(probe.duration_s, 6),
-            "detail": probe.detail,
-        },
-    }
-
-
-def changes_of(state: BackendState) -> list[str]:
-    """What was changed at run time, each in a few words."""
-    settings_weight = state.settings_weight
-    if settings_weight is None:
-        return ["added"]
-    if settings_weight != state.backend.weight:
-        return [f"weight, {settings_weight} in the settings"]
-    return []
 
 
 HEAD = {
