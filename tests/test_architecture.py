@@ -39,6 +39,7 @@ DOORS = {
     "gunicorn": {"lb.worker"},
     "gunicorn_h1c": {"lb.http1"},
     "requests": {"lb.health"},
+    "prometheus_client": {"lb.admin"},
     "urllib3": {"lb.health"},
     "flask": {"lb.wsgi", "lb.admin"},
     "werkzeug": {"lb.wsgi", "lb.admin"},

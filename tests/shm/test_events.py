@@ -95,10 +95,18 @@ def test_who_does_not_lead_tells_nothing(file: SharedFile) -> None:
 
 
 def test_both_rings_are_read_as_one_by_time(file: SharedFile) -> None:
-    for at, ring in ((3.0, Ring.TABLE), (1.0, Ring.HEALTH), (2.0, Ring.TABLE)):
+    for at, ring in ((2.0, Ring.TABLE), (1.0, Ring.HEALTH), (3.0, Ring.HEALTH)):
         what = Happening(EventKind.OTHER)
         write_event(file.cells, file.geometry, ring, what, at=at)
     assert [e.at for e in file.events().found] == [1.0, 2.0, 3.0]
+
+
+def test_one_writers_order_is_kept_whatever_its_clock_says(file: SharedFile) -> None:
+    """A verdict has the time of its probe, and is told a moment later."""
+    for at, after in ((5.0, 1), (4.0, 2), (6.0, 3)):
+        what = Happening(EventKind.WEIGHT, after=after)
+        write_event(file.cells, file.geometry, Ring.HEALTH, what, at=at)
+    assert [e.what.after for e in file.events().found] == [1, 2, 3]
 
 
 @given(st.integers(0, 2**60), st.integers(0, 2**60), st.integers(0, 2**60))
