@@ -31,7 +31,9 @@ secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 
 on_starting = arbiter.starting
+when_ready = arbiter.ready
 on_reload = arbiter.reloading
+pre_exec = arbiter.upgrading
 on_exit = arbiter.exiting
 
 

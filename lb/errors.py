@@ -133,6 +133,13 @@ class ResponseTimeoutError(AttemptError):
     label = "http_response_timeout"
 
 
+class DeadlineError(HttpError):
+    """The request's time was over before any attempt of it had an answer."""
+
+    status = 504
+    label = "http_response_timeout"
+
+
 class ResponseError(AttemptError):
     """The backend's answer is not HTTP/1.1 that may be passed on."""
 

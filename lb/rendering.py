@@ -6,14 +6,15 @@ Pure but for the reading of `wsgi.input` and of the response body.
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote
 
-from lb.errors import RequestError
+from lb.errors import AttemptError, RequestError
 from lb.http1.grammar import CHUNKED
+from lb.shm.labels import CLIENT_LEFT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from lb.http1.request import RequestParser
     from lb.http1.request_head import RequestHead
@@ -120,6 +121,16 @@ def header_pairs(
     return pairs
 
 
+class Account(Protocol):
+    """Where it is told how a request went."""
+
+    def note_cut(self, error: AttemptError) -> None:
+        """The backend broke off the body of its response."""
+
+    def close(self, status: int, sent_bytes: int, label: str) -> None:
+        """The request is over; `label` says how, "" for well."""
+
+
 class BodyIterator:
     """A response body for a WSGI server: iterated, then closed.
 
@@ -127,14 +138,13 @@ class BodyIterator:
     and the client does not take what it has for the whole.
     """
 
-    def __init__(
-        self, response: Response, idle_s: float, record: Callable[[int, int, str], None]
-    ) -> None:
+    def __init__(self, response: Response, idle_s: float, account: Account) -> None:
         self._response = response
         self._idle_s = idle_s
-        self._record = record
+        self._account = account
         self._sent = 0
         self._is_closed = False
+        self._label = ""
         self._first: bytes | None = response.body.first
         if response.body.is_done:
             response.finish()
@@ -158,12 +168,18 @@ class BodyIterator:
             return b""
         if response.connection is not None:
             response.connection.stream.deadline = monotonic() + self._idle_s
-        return response.body.read()
+        try:
+            return response.body.read()
+        except AttemptError as error:
+            self._label = error.label
+            self._account.note_cut(error)
+            raise
 
     def close(self) -> None:
         """Called by the server when all is sent, or the client is gone."""
         if not self._is_closed:
             self._is_closed = True
-            cut = "" if self._response.body.is_done else "cut"
+            if not self._label and (self._first or not self._response.body.is_done):
+                self._label = CLIENT_LEFT
             self._response.close()
-            self._record(self._response.head.status, self._sent, cut)
+            self._account.close(self._response.head.status, self._sent, self._label)

@@ -28,18 +28,21 @@ from gunicorn.workers.base import Worker
 from gunicorn.workers.ggevent import GeventWorker
 
 from lb import patching
-from lb.arbiter import has_arbiter, settings_in_force
+from lb.arbiter import generation_in_force, raise_file_limit, settings_in_force
 from lb.errors import LbError
 from lb.process import ServingProcess
-from lb.proxy.lane import Lane
+from lb.proxy.lane import Lane, Terms
 from lb.proxy.reception import Reception
 from lb.proxy.session import Session
 from lb.streams.crew import Crew
 from lb.streams.hub import HubTransport
+from lb.streams.race import race
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lb.config import Settings
+    from lb.proxy.balancer import Balancer
     from lb.shm import Arrivals
 
 ACCEPTS_ALONE: Final = 64
@@ -61,11 +64,17 @@ EXHAUSTED_PAUSE_S: Final = 0.1
 STOP_POLL_S: Final = 0.02
 
 PARTING_S: Final = 0.25
+PARTING_IN_COMPANY_S: Final = 5.0
 """How long a stopping worker waits for the next request of a kept-alive connection.
 
 A busy client's next request is on its way; answered with `Connection: close` it is
-not lost, as it would be if the connection were closed under it.
+not lost, as it would be if the connection were closed under it. Where others go on
+serving (SIGTTOU, SIGUSR2), nobody waits for this worker's end, so it has patience with
+clients that think between two requests; where all stop, it has not.
 """
+
+PARTING_SHARE: Final = 0.75
+"""The same at most, as a share of gunicorn's graceful timeout."""
 
 
 class Acceptor:
@@ -191,7 +200,8 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
 
     def run(self) -> None:
         """Serve until told to stop, then finish requests under way."""
-        process, transport = self._open()
+        self._process, transport = self._open()
+        process = self._process
         crew = Crew(self._report)
         self._lane = lane_for(
             process, run=crew.run, report=self._report, on_leave=self._on_leave
@@ -204,6 +214,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
             Acceptor(s, self._serve, per_turn=per_turn, arrivals=self._arrivals)
             for s in self.sockets
         ]
+        process.on_settings = self._renew
         while self.alive:
             self.notify()
             self._wake.wait(1.0)
@@ -219,13 +230,44 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
                 transport,
                 self.log,
                 threads=False,
-                published=has_arbiter(),
+                generation=generation_in_force(),
+                race=race,
             )
         except LbError as error:
             self.log.error("%s", error)
             # Worker.WORKER_BOOT_ERROR: the arbiter stops instead of forking anew.
             sys.exit(3)
         return process, transport
+
+    def _renew(self, before: Settings) -> None:
+        """Go by the settings in force now, in the place of `before`.
+
+        What gunicorn's command line has set otherwise stays.
+        """
+        settings = self._process.balancer.settings
+        self._lane.renew(terms_of(self._process.balancer))
+        if self.cfg.loglevel == before.log.level:
+            self.cfg.set("loglevel", settings.log.level)
+            self.log.error_log.setLevel(settings.log.level.upper())
+        if self.worker_connections == before.limits.connections:
+            self._limit(settings.limits.connections)
+
+    def _limit(self, connections: int) -> None:
+        """Serve at most so many clients; more, who are there already, may stay."""
+        self.worker_connections: int = connections
+        raise_file_limit(connections)
+        if self._lane.is_stopping:
+            return
+        has_room = len(self._lane.sessions) < connections
+        if has_room:
+            self._arrivals.open()
+        else:
+            self._arrivals.close()
+        for acceptor in self._acceptors:
+            if has_room:
+                acceptor.resume()
+            else:
+                acceptor.pause()
 
     def _serve(self, sock: _socket.socket, ip: str) -> None:
         lane = self._lane
@@ -254,12 +296,20 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
         for acceptor in self._acceptors:
             acceptor.close()
         self._lane.stop()
+        slot = self._process.balancer.slot
+        slot.leave()
+        patience_s = min(
+            PARTING_IN_COMPANY_S, PARTING_SHARE * self.cfg.graceful_timeout
+        )
         begun = now = time.monotonic()
         while self._lane.sessions and now - begun < self.cfg.graceful_timeout:
             self.notify()
             gevent.sleep(STOP_POLL_S)
             now = time.monotonic()
-            if now - begun > PARTING_S:
+            waited_s = now - begun
+            if waited_s > PARTING_S and (
+                waited_s > patience_s or not slot.has_company()
+            ):
                 self._lane.close_idle()
         if left := len(self._lane.sessions):
             self.log.warning("graceful timeout: %d connections are cut", left)
@@ -273,10 +323,20 @@ def lane_for(
     on_leave: Callable[[], None],
 ) -> Lane:
     """What all sessions of this process share; the last three as in `Lane`."""
-    balancer = process.balancer
-    settings = balancer.settings
     return Lane(
-        engine=balancer.engine,
+        **terms_of(process.balancer),
+        engine=process.balancer.engine,
+        spawn=gevent.spawn,
+        run=run,
+        report=report,
+        on_leave=on_leave,
+    )
+
+
+def terms_of(balancer: Balancer) -> Terms:
+    """What its settings say of sessions."""
+    settings = balancer.settings
+    return Terms(
         log=balancer.log,
         via=settings.headers.via,
         welcome=Reception(settings).welcome,
@@ -287,8 +347,4 @@ def lane_for(
         head_bytes=settings.limits.head_bytes,
         body_bytes=settings.limits.body_bytes,
         keep_bytes=settings.retries.body_bytes,
-        spawn=gevent.spawn,
-        run=run,
-        report=report,
-        on_leave=on_leave,
     )

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import Headers
 
     from lb.config import Settings
+    from lb.errors import AttemptError
     from lb.process import ServingProcess
 
 
@@ -51,6 +52,51 @@ class Verbatim(Response):
     def get_wsgi_headers(self, environ: Any) -> Headers:
         """The fields as they are."""
         return self.headers
+
+
+class Account:
+    """Counts, records and logs one request, once; `ip` is its client's address.
+
+    `request` is None until its head was understood.
+    """
+
+    def __init__(self, process: ServingProcess, ip: str) -> None:
+        self.ip = ip
+        self.began = monotonic()
+        self.request: Request | None = None
+        self._engine = process.balancer.engine
+        self._log = process.balancer.log
+
+    def note_cut(self, error: AttemptError) -> None:
+        """The backend broke off the body of its response."""
+        if self.request is not None:
+            self._engine.note_cut(self.request, error)
+
+    def refuse(self, error: HttpError) -> None:
+        """It is over: the balancer answers it by itself."""
+        if self.request is not None:
+            self.close(error.status, 0, error.label, error.detail)
+        else:
+            ip = self.ip.encode()
+            self._engine.refuse(ip, error.status, error.label, self.began)
+
+    def close(self, status: int, sent_bytes: int, label: str, detail: str = "") -> None:
+        """It is over, answered with that status and so many bytes of body."""
+        done, now = self.request, monotonic()
+        if done is None:
+            return
+        done.status, done.bytes_out, done.label = status, sent_bytes, label
+        done.bytes_in = done.upload.taken_bytes if done.upload else 0
+        self._engine.finish(done, now)
+        if self._log is not None:
+            text = line(
+                done,
+                self.ip or "unix:",
+                status=status,
+                sent_bytes=sent_bytes,
+                took_s=now - self.began,
+            )
+            self._log.write(" ".join(filter(None, (text, label, detail))))
 
 
 class Face(Flask):
@@ -70,26 +116,32 @@ class Face(Flask):
         """
         with self._starting:
             if self._process is None:
-                from lb.arbiter import has_arbiter, settings_in_force
+                from lb.arbiter import generation_in_force, settings_in_force
                 from lb.process import ServingProcess
                 from lb.streams.blocking import BlockingTransport
 
                 # Settings of one's own: no arbiter has made a file for them.
-                published = self._settings is None and has_arbiter()
+                generation = 0 if self._settings else generation_in_force()
                 self._settings = self._settings or settings_in_force()
                 log = logging.getLogger("gunicorn.error")
                 if not log.handlers:
                     log = logging.getLogger("evenhand")
-                self._process = ServingProcess(
+                process = ServingProcess(
                     self._settings,
                     BlockingTransport(),
                     log,
                     threads=True,
-                    published=published,
+                    generation=generation,
                 )
-                # Underscores are kept: the server has folded them already.
-                self._reception = Reception(self._settings, underscores="keep")
+                process.on_settings = lambda _: self._receive(process)
+                self._receive(process)
+                self._process = process
             return self._process
+
+    def _receive(self, process: ServingProcess) -> None:
+        """Receive clients by the settings that the process goes by now."""
+        # Underscores are kept: the server has folded them already.
+        self._reception = Reception(process.balancer.settings, underscores="keep")
 
     def stop(self) -> None:
         """Close what `start` opened."""
@@ -106,24 +158,30 @@ class Face(Flask):
             # Only without the root gunicorn.conf.py does this come so late.
             self.logger.error("cannot balance: %s", error)
             return self._error(HttpError(str(error)), "evenhand")
+        environ = request.environ
+        account = Account(process, environ.get("REMOTE_ADDR") or "")
         try:
-            return self._balance(process, request.environ)
+            return self._balance(process, environ, account)
         except HttpError as error:
+            account.refuse(error)
             return self._error(error, process.balancer.settings.headers.via)
 
-    def _balance(self, process: ServingProcess, environ: dict[str, Any]) -> Response:
-        begun = monotonic()
+    def _balance(
+        self, process: ServingProcess, environ: dict[str, Any], account: Account
+    ) -> Response:
         settings = process.balancer.settings
-        ip = environ.get("REMOTE_ADDR") or ""
         if environ.get("HTTP_UPGRADE", "").lower() == "websocket":
             raise RequestError("WSGI has no tunnels: use the fast lane", status=501)
-        who = ip or "unix:"
         proto = environ["wsgi.url_scheme"].encode()
-        peer, parser = self._reception.welcome(ip, proto)
+        peer, parser = self._reception.welcome(account.ip, proto)
         head = rendering.parse_environ(parser, environ)
         wire, request_id = peer.request_head(head)
-        exchanged = Request(
-            head, wire, client=ip.encode(), request_id=request_id, began=begun
+        exchanged = account.request = Request(
+            head,
+            wire,
+            client=account.ip.encode(),
+            request_id=request_id,
+            began=account.began,
         )
         if head.length:
             exchanged.upload = Upload(
@@ -132,26 +190,8 @@ class Face(Flask):
                 keep_bytes=settings.retries.body_bytes,
                 limit_bytes=settings.limits.body_bytes,
             )
-        log, engine = process.balancer.log, process.balancer.engine
-
-        def record(status: int, sent: int, label: str = "", detail: str = "") -> None:
-            now = monotonic()
-            exchanged.status, exchanged.bytes_out = status, sent
-            exchanged.label = label
-            engine.finish(exchanged, now)
-            if log is not None:
-                took_s = now - begun
-                text = line(
-                    exchanged, who, status=status, sent_bytes=sent, took_s=took_s
-                )
-                log.write(f"{text} {label} {detail}".rstrip())
-
-        try:
-            answer = engine.exchange(exchanged)
-        except HttpError as error:
-            record(error.status, 0, error.label, error.detail)
-            raise
-        body = rendering.BodyIterator(answer, settings.timeouts.idle, record)
+        answer = process.balancer.engine.exchange(exchanged)
+        body = rendering.BodyIterator(answer, settings.timeouts.idle, account)
         response = Verbatim(
             body,
             status=rendering.status_line(answer.head),

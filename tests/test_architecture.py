@@ -24,9 +24,15 @@ ROOT = Path(__file__).parents[1]
 LEVELS = {
     0: ("lb", "lb.errors", "lb.model", "lb.native", "lb.patching"),
     1: ("lb.config", "lb.http1", "lb.balance", "lb.shm", "lb.streams"),
-    2: ("lb.upstream",),
+    2: ("lb.upstream", "lb.plan", "lb.inforce"),
     3: ("lb.health", "lb.proxy"),
-    4: ("lb.process", "lb.arbiter", "lb.rendering", "lb.operating"),
+    4: (
+        "lb.process",
+        "lb.arbiter",
+        "lb.rendering",
+        "lb.operating",
+        "lb.reloading",
+    ),
     5: ("lb.report",),
     6: ("lb.worker", "lb.wsgi", "lb.cli", "lb.admin"),
     7: ("lb.__main__",),
@@ -34,7 +40,13 @@ LEVELS = {
 """Modules and packages; each imports from lower levels and its own package only."""
 
 DOORS = {
-    "gevent": {"lb.streams.hub", "lb.streams.crew", "lb.worker", "lb.cli"},
+    "gevent": {
+        "lb.streams.hub",
+        "lb.streams.crew",
+        "lb.streams.race",
+        "lb.worker",
+        "lb.cli",
+    },
     "greenlet": {"lb.streams.hub_stream", "lb.streams.crew"},
     "gunicorn": {"lb.worker"},
     "gunicorn_h1c": {"lb.http1"},

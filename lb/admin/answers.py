@@ -108,6 +108,8 @@ class Worker(_Answer):
     heartbeat_age_s: float
     generation_seen: int
     behind: int
+    settings_seen: int
+    is_leaving: bool
     connections: int
     accepted: int
     requests: int
@@ -129,6 +131,7 @@ class Status(_Answer):
 
     state_path: str
     generation: int
+    settings_generation: int
     checker_pid: int | None
     workers: list[Worker]
     backends: list[BackendNow]
@@ -216,6 +219,7 @@ class EventTold(_Answer):
         "checker",
         "worker_came",
         "worker_went",
+        "settings",
     ]
     backend: str | None
     before: str | int | None
@@ -245,6 +249,72 @@ class SettingsInForce(_Answer):
     """Every setting."""
 
     settings: list[Setting]
+
+
+class BackendPlanned(_Answer):
+    """A backend that comes or goes; `group` is its set."""
+
+    name: str
+    address: str
+    weight: int
+    group: str
+    max_in_flight: int
+    backup: bool
+
+
+class BackendChange(_Answer):
+    """One thing about a backend that changes."""
+
+    name: str
+    what: str
+    before: str
+    after: str
+
+
+class KeyChange(_Answer):
+    """A setting that changes; `waits_for` says why not at once."""
+
+    key: str
+    before: str
+    after: str
+    waits_for: str | None
+
+
+class Moved(_Answer):
+    """The share of a set's hash keys that another backend gets."""
+
+    group: str
+    share: float
+
+
+class Kept(_Answer):
+    """What was changed of a backend at run time, and stays so."""
+
+    name: str
+    what: str
+
+
+class Plan(_Answer):
+    """What a reload would do."""
+
+    is_empty: bool
+    added: list[BackendPlanned]
+    removed: list[BackendPlanned]
+    changed: list[BackendChange]
+    keys: list[KeyChange]
+    moved: list[Moved]
+    kept: list[Kept]
+
+
+class Reloaded(_Answer):
+    """How a reload went; `behind` are the pids of workers that do not go by it."""
+
+    plan: Plan
+    in_force: bool
+    generation: int
+    workers: int
+    behind: list[int]
+    took_s: float
 
 
 class Changed(_Answer):

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from flask import Flask, Response
 
-from lb.admin import changing, guard, openapi, problems, reading, scraping
+from lb.admin import (
+    changing,
+    guard,
+    openapi,
+    problems,
+    reading,
+    reloading,
+    scraping,
+)
 from lb.admin.source import Source
 from lb.admin.streaming import Streams
 from lb.config import load, state_path
@@ -49,10 +57,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     guard.install(app, settings.admin)
     problems.install(app)
     app.after_request(_finish)
-    app.register_blueprint(reading.blueprint(source, settings))
-    app.register_blueprint(changing.blueprint(source, log_of_changes()))
+    log, in_force = log_of_changes(), reloading.InForce(settings)
+    app.register_blueprint(reading.blueprint(source, in_force))
+    app.register_blueprint(changing.blueprint(source, in_force, log))
+    app.register_blueprint(reloading.blueprint(log))
     app.register_blueprint(streams.blueprint())
-    app.register_blueprint(scraping.blueprint(source, settings, figures))
+    app.register_blueprint(scraping.blueprint(source, in_force, figures))
     app.register_blueprint(openapi.blueprint())
     return app
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from logging import Logger
 
+    from lb.admin.reloading import InForce
     from lb.admin.source import Source
     from lb.model import Backend
     from lb.operating import Standing
@@ -51,10 +52,10 @@ MOST_WAITS: Final = 8
 Answer = tuple[Response, int]
 
 
-def blueprint(source: Source, log: Logger) -> Blueprint:
+def blueprint(source: Source, in_force: InForce, log: Logger) -> Blueprint:
     """The routes that change something."""
     made = Blueprint("changing", __name__, url_prefix="/api/v1/backends")
-    changer = Changer(source, log)
+    changer = Changer(source, in_force, log)
     made.add_url_rule("", view_func=changer.add, methods=["POST"])
     name = "/<path:name>"
     made.add_url_rule(name, view_func=changer.remove, methods=["DELETE"])
@@ -68,8 +69,9 @@ def blueprint(source: Source, log: Logger) -> Blueprint:
 class Changer:
     """The views; each is one change, its event in the file and a line in the log."""
 
-    def __init__(self, source: Source, log: Logger) -> None:
+    def __init__(self, source: Source, in_force: InForce, log: Logger) -> None:
         self._source = source
+        self._in_force = in_force
         self._log = log
         self._waits = BoundedSemaphore(MOST_WAITS)
 
@@ -123,7 +125,8 @@ class Changer:
         """Add one, or bring back one that was removed."""
         wait_s, wanted = query(Waiting).wait, body(NewBackend)
         with self._waiting(wait_s), self._source.use() as file:
-            done = add(file, [_backend(file, wanted)], who=who())
+            sets = [each.name for each in self._in_force.settings(file).sets]
+            done = add(file, [_backend(file, wanted)], sets=sets, who=who())
             outcome = None if wait_s is None else wait_up(file, done, timeout_s=wait_s)
         return self._told("added", done, outcome), 201
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from lb.admin.reloading import InForce
     from lb.admin.source import Source
     from lb.config import Settings
     from lb.shm import FigureReader, SharedFile
@@ -36,11 +37,11 @@ class Collector:
     """
 
     def __init__(
-        self, source: Source, settings: Settings, figures: FigureReader
+        self, source: Source, in_force: InForce, figures: FigureReader
     ) -> None:
         self._figures = figures
         self._source = source
-        self._settings = settings
+        self._in_force = in_force
         self._owners = Owners()
 
     def collect(self) -> Iterator[Metric]:
@@ -48,42 +49,46 @@ class Collector:
         return (family.metric() for family in self.families())
 
     def families(self) -> Iterator[Family]:
-        """Every family, one after the other; without a balancer only a few."""
-        yield from about_settings(self._settings)
+        """Every family, one after the other; without a balancer only two."""
+        yield about_build()
         try:
             with self._source.use() as file:
-                yield _one(
-                    "evenhand_balancer_up", "Whether the shared file is there.", 1
-                )
+                yield _up(1)
+                yield about_settings(self._in_force.settings(file))
                 yield from about_all(file)
                 yield from about_workers(file)
                 yield from about_backends(file, self._owners, self._figures)
         except StateFileError:
-            yield _one("evenhand_balancer_up", "Whether the shared file is there.", 0)
+            yield _up(0)
+
+
+def _up(value: int) -> Numbers:
+    return _one(
+        "evenhand_balancer_up", "Whether there is a shared file to read.", value
+    )
 
 
 def _one(name: str, about: str, value: float, kind: str = "gauge") -> Numbers:
     return Numbers(name, kind, about, [(BALANCER, value)])
 
 
-def about_settings(settings: Settings) -> Iterator[Family]:
-    """What runs, and by which settings."""
+def about_build() -> Numbers:
+    """What runs here."""
     build = Owner(version=__version__, python=platform.python_version())
-    yield Numbers(
-        "evenhand_build_info",
-        "gauge",
-        "The version that the admin process runs.",
-        [(build, 1)],
-    )
-    policies = [
-        (Owner(set=each.name, policy=each.balance.policy, health=each.health.kind), 1.0)
-        for each in settings.sets
-    ]
-    yield Numbers(
+    about = "The version that the admin process runs."
+    return Numbers("evenhand_build_info", "gauge", about, [(build, 1)])
+
+
+def about_settings(settings: Settings) -> Numbers:
+    """How the balancer is set to choose and to check."""
+    return Numbers(
         "evenhand_settings_info",
         "gauge",
         "Policy and kind of probes of each set.",
-        policies,
+        [
+            (Owner(set=s.name, policy=s.balance.policy, health=s.health.kind), 1)
+            for s in settings.sets
+        ],
     )
 
 
@@ -114,6 +119,11 @@ def about_all(file: SharedFile) -> Iterator[Family]:
         "evenhand_table_generation",
         "How often backends, wishes or verdicts changed.",
         file.generation(),
+    )
+    yield _one(
+        "evenhand_settings_generation",
+        "How often settings were put in force.",
+        file.settings_generation(),
     )
     yield _one(
         "evenhand_checker_up",

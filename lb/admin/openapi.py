@@ -86,8 +86,12 @@ OPERATIONS: Final = (
               refusals=READ),
     Operation("get", f"{_API}/stream", "A snapshot each second", EVENT_STREAM,
               refusals=READ),
+    Operation("get", f"{_API}/plan", "What a reload would change", _A.Plan,
+              refusals=(422, *READ)),
+    Operation("post", f"{_API}/reload", "Put edited settings in force", _A.Reloaded,
+              _Q.Waiting, refusals=(422, *CHANGE)),
     Operation("get", f"{_API}/settings", "The settings in force", _A.SettingsInForce,
-              refusals=(421,)),
+              refusals=READ),
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, jsonify
 
 from lb.admin.asking import WhichEvents, WhichRequests, query
 from lb.admin.problems import ProblemError
-from lb.config import rows, state_path
+from lb.config import rows
 from lb.errors import OperationError, StateFileError
 from lb.operating import find
 from lb.report import (
@@ -29,15 +29,15 @@ from lb.report import (
 from lb.shm import Cursor, leader_pid
 
 if TYPE_CHECKING:
+    from lb.admin.reloading import InForce
     from lb.admin.source import Source
-    from lb.config import Settings
     from lb.shm import SharedFile
 
 
-def blueprint(source: Source, settings: Settings) -> Blueprint:
+def blueprint(source: Source, in_force: InForce) -> Blueprint:
     """The routes that only read."""
     made = Blueprint("reading", __name__)
-    reader = Reader(source, settings)
+    reader = Reader(source, in_force)
     for path, view in (
         ("/healthz", reader.healthz),
         ("/readyz", reader.readyz),
@@ -58,9 +58,9 @@ def blueprint(source: Source, settings: Settings) -> Blueprint:
 class Reader:
     """The views; each opens the file for the time of one answer."""
 
-    def __init__(self, source: Source, settings: Settings) -> None:
+    def __init__(self, source: Source, in_force: InForce) -> None:
         self._source = source
-        self._settings = settings
+        self._in_force = in_force
 
     def healthz(self) -> Response:
         """This process answers."""
@@ -168,11 +168,13 @@ class Reader:
         )
 
     def settings(self) -> Response:
-        """The settings in force with their origins, as this process read them."""
-        listed: list[dict[str, Any]] = [row._asdict() for row in rows(self._settings)]
+        """The settings in force with their origins."""
+        with self._source.use() as file:
+            in_force = self._in_force.settings(file)
+        listed: list[dict[str, Any]] = [row._asdict() for row in rows(in_force)]
         for row in listed:
             if row["key"] == "state.path" and row["origin"] == "default":
-                row["value"] = str(state_path(self._settings))
+                row["value"] = str(self._source.path)
         return jsonify({"settings": listed})
 
 

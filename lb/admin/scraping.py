@@ -11,17 +11,17 @@ from prometheus_client.exposition import generate_latest
 from lb.admin.collecting import Collector
 
 if TYPE_CHECKING:
+    from lb.admin.reloading import InForce
     from lb.admin.source import Source
-    from lb.config import Settings
     from lb.shm import FigureReader
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def blueprint(source: Source, settings: Settings, figures: FigureReader) -> Blueprint:
+def blueprint(source: Source, in_force: InForce, figures: FigureReader) -> Blueprint:
     """The route that Prometheus asks."""
     made = Blueprint("scraping", __name__)
-    collector = Collector(source, settings, figures)
+    collector = Collector(source, in_force, figures)
     own = CollectorRegistry()
     ProcessCollector(namespace="evenhand_admin", registry=own)
 

@@ -5,7 +5,7 @@ of them talks to a worker.  A module here is a command or a few that belong toge
 each added to the group in `lb.cli.group`.
 """
 
-from lb.cli import checking, explaining, operating, recent, serving, status
+from lb.cli import checking, explaining, operating, recent, reloading, serving, status
 from lb.cli.group import cli, main
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "main",
     "operating",
     "recent",
+    "reloading",
     "serving",
     "status",
 ]

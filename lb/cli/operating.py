@@ -264,6 +264,7 @@ def add(
         lb add web1          (one that was removed: as the settings say)
     """
     from lb.cli.outcome import Teller
+    from lb.config import load
     from lb.operating import add as put_in
     from lb.operating import read_backend, wait_up
 
@@ -277,9 +278,11 @@ def add(
         )
 
     teller = Teller("added", as_json=as_json)
-    with open_file() as file:
-        wanted = [as_told(read_backend(file, text)) for text in backends]
-        done = put_in(file, wanted, who=who())
+    settings = load()
+    with open_file(settings) as file:
+        found = [as_told(read_backend(file, text)) for text in backends]
+        sets = [each.name for each in settings.sets]
+        done = put_in(file, found, sets=sets, who=who())
         teller.tell_done(done, had_state=False)
         outcome = None if wait_s is None else wait_up(file, done, timeout_s=wait_s)
     teller.end(done, outcome, "UP, and seen by all workers.")

@@ -16,6 +16,9 @@ COLOURS = {"UP": "green", "DOWN": "red", "UNKNOWN": "yellow"}
 PIPED_COLUMNS = 400
 """Piped into another program, lines are not folded at 80 columns."""
 
+UNFOLDED_COLUMNS = 160
+"""What a table that is not folded needs; a narrower terminal runs lines over."""
+
 
 def plain(text: str) -> str:
     """`text` with escapes for what is not printable, such as control characters."""
@@ -57,14 +60,23 @@ def table(
     from rich.table import Column, Table
     from rich.text import Text
 
-    columns = [
-        Column(name, no_wrap=bool(shorten), overflow="ellipsis" if shorten else "fold")
-        for name in head
-    ]
+    columns = [Column(name, no_wrap=shorten not in ("", name)) for name in head]
     made = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        made.add_row(*(Text(plain(c), style=COLOURS.get(c, "")) for c in row))
+        made.add_row(
+            *(
+                Text(
+                    plain(cell),
+                    style=COLOURS.get(cell, ""),
+                    no_wrap=bool(shorten),
+                    overflow="ellipsis" if shorten else "fold",
+                )
+                for cell in row
+            )
+        )
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_COLUMNS)
+    elif shorten:
+        console = Console(width=max(console.width, UNFOLDED_COLUMNS))
     console.print(made)

@@ -54,5 +54,5 @@ def text_of(standing: Standing, left_s: float) -> str:
         ]
         text += f" ({', '.join(busy)})" if busy else ""
     if standing.behind:
-        text += f", {standing.behind} processes have not seen it yet"
+        text += f", workers yet to see it: {standing.behind}"
     return plain(f"{text}, {left_s:.0f} s left")

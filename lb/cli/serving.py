@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
 
 from lb.cli.group import cli
+from lb.errors import LbError
 
 
 @cli.command()
@@ -20,11 +22,18 @@ def health() -> None:
 
     with patching.cheaply():
         monkey.patch_all()
+    from lb import inforce
     from lb.config import health_by_set, load, state_path
     from lb.health.checker import Checker
     from lb.shm import SharedFile, publish
 
     settings = load()
+    path = state_path(settings)
+    there = None
+    with contextlib.suppress(LbError):
+        # A file that was edited since the balancer's start waits for a reload.
+        there = inforce.settings_of(path)
+    settings = there or settings
     logging.basicConfig(
         level=settings.log.level.upper(),
         format="%(asctime)s [%(process)d] [%(levelname)s] %(message)s",
@@ -34,11 +43,16 @@ def health() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    path = state_path(settings)
-    publish(path, settings.all_backends)
+    if there is None:
+        publish(path, settings.all_backends)
     with SharedFile.open(path) as file:
         log.info("checking %d backends, state in %s", len(settings.all_backends), path)
         by_set = health_by_set(settings)
-        Checker(
+        checker = Checker(
             file, settings.health, log, preferred=True, stop=stop, by_set=by_set
-        ).run()
+        )
+        watching = inforce.watch(
+            file, log, stop=stop, tell=lambda s: checker.use(s.health, health_by_set(s))
+        )
+        checker.run()
+        watching.join(1.0)

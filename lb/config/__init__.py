@@ -8,6 +8,8 @@ the project is the manual.
 """
 
 from lb.config.balance import Balance, Queue, Sticky
+from lb.config.changes import KeyChange, changed_keys
+from lb.config.document import from_document, load_again, to_document, with_kept
 from lb.config.listing import Row, rows
 from lb.config.loading import load
 from lb.config.routes import Route
@@ -24,6 +26,7 @@ __all__ = [
     "Demo",
     "Headers",
     "Health",
+    "KeyChange",
     "Limits",
     "Log",
     "Pool",
@@ -37,8 +40,13 @@ __all__ = [
     "StatusSet",
     "Sticky",
     "Timeouts",
+    "changed_keys",
+    "from_document",
     "health_by_set",
     "load",
+    "load_again",
     "rows",
     "state_path",
+    "to_document",
+    "with_kept",
 ]

@@ -53,14 +53,15 @@ def rows(settings: Settings) -> Iterator[Row]:
 def _row(key: str, holder: object, inner: str, origins: Mapping[str, str]) -> Row:
     field = FIELDS[inner]
     value = attrgetter(inner)(holder)
-    return Row(key, _text(value, field), origins[key], meaning_of(field))
+    return Row(key, text_of(value, field), origins[key], meaning_of(field))
 
 
-def _text(value: object, field: FieldInfo) -> str:
+def text_of(value: object, field: FieldInfo) -> str:
+    """A value of that field in one line; a secret masked."""
     if is_secret(field) and value:
         return MASK
     if isinstance(value, tuple):
-        return ", ".join(_item_text(item) for item in value) or '""'
+        return ", ".join(item_text(item) for item in value) or '""'
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) and unit_of(field) == "bytes":
@@ -71,7 +72,8 @@ def _text(value: object, field: FieldInfo) -> str:
     return text if text and text.isprintable() else value_text(text)
 
 
-def _item_text(item: object) -> str:
+def item_text(item: object) -> str:
+    """An item of a list; of a backend, all that is not as with most."""
     if not isinstance(item, Backend):
         return str(item)
     notes = [f"weight {item.weight}"] if item.weight != 1 else []

@@ -17,6 +17,7 @@ from lb.config.gathering import gather_routes, gather_sets, nested
 from lb.config.messages import problems
 from lb.config.settings import FIELDS, Provenance, Settings
 from lb.config.sources import (
+    Found,
     chosen_file,
     from_environment,
     from_table,
@@ -43,20 +44,31 @@ def load(
     table = read_table(path, must_exist=is_named)
     by_file = from_table(table or {}, str(path))
     by_environment = from_environment(environ, by_file.sets)
-    given = by_file.values | by_environment.values
-    origins = {key: value.origin for key, value in given.items()}
-    if by_file.routes:
-        origins["routes"] = by_file.routes.origin
-    provenance = Provenance(folder, None if table is None else path, origins)
-    wrong = by_file.problems + by_environment.problems
+    found = Found(
+        by_file.values | by_environment.values,
+        by_file.problems + by_environment.problems,
+        by_file.sets,
+        by_file.routes,
+    )
+    return settle(found, folder=folder, file=None if table is None else path)
+
+
+def settle(found: Found, *, folder: Path, file: Path | None) -> Settings:
+    """The settings that values make which were found in `folder` and `file`.
+
+    Raises:
+        ConfigError: with one line for each problem, also those that it has already.
+    """
+    provenance = Provenance(folder, file, found)
+    given, wrong = found.values, list(found.problems)
     settings = Settings()
     try:
         settings = Settings.model_validate(nested(given), context=provenance)
     except ValidationError as error:
         wrong += problems(error, FIELDS, given)
     # Good or not, sets and routes are looked at: a person mends the file once.
-    settings = gather_sets(settings, by_file.sets, given, wrong)
-    settings = gather_routes(settings, by_file.routes, wrong)
+    settings = gather_sets(settings, found.sets, given, wrong)
+    settings = gather_routes(settings, found.routes, wrong)
     if wrong:
         raise ConfigError("\n".join(wrong))
     return settings

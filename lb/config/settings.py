@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
+    from lb.config.sources import Found
     from lb.model import Backend
 
 WORKERS_MAX = 256
@@ -51,7 +52,17 @@ class Provenance:
 
     folder: Path = field(default_factory=Path)
     file: Path | None = None
-    origins: Mapping[str, str] = field(default_factory=dict)
+    found: Found | None = None
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """Where each key was given."""
+        if self.found is None:
+            return {}
+        origins = {key: given.origin for key, given in self.found.values.items()}
+        if self.found.routes:
+            origins["routes"] = self.found.routes.origin
+        return origins
 
 
 class Settings(Section):
@@ -136,6 +147,11 @@ class Settings(Section):
     def folder(self) -> Path:
         """The working folder of the load: relative paths start here."""
         return self._provenance.folder
+
+    @property
+    def found(self) -> Found | None:
+        """What the sources gave, as it was written; None if there were none."""
+        return self._provenance.found
 
     @property
     def origins(self) -> Mapping[str, str]:

@@ -1,7 +1,7 @@
 """A set of HTTP status codes, written `200-399` or `200,204,301-308`.
 
-A health probe asks it one question. It is kept as ranges, sorted and merged, so
-that two ways to write the same set are equal and print alike.
+A health probe and a retry ask it one question each. It is kept as ranges, sorted and
+merged, so that two ways to write the same set are equal and print alike.
 """
 
 # ruff: noqa: TRY004 - pydantic takes a ValueError, whatever was wrong
@@ -32,6 +32,25 @@ class StatusSet:
         if isinstance(value, bool) or not isinstance(value, int | str):
             raise ValueError("expected text such as 200-399")
         return cls(_merged([_range(part) for part in str(value).split(",")]))
+
+    @classmethod
+    def of_errors(cls, value: object) -> StatusSet:
+        """The same of codes from 400 on; none in an empty text.
+
+        Raises:
+            ValueError: with a sentence that names what is wrong.
+        """
+        if value == "":
+            return cls(())
+        found = cls.parse(value)
+        if found.ranges and found.ranges[0][0] < 400:
+            raise ValueError("below 400 an answer is good")
+        return found
+
+    def codes(self) -> frozenset[int]:
+        """Each of them."""
+        ranges = [range(low, high + 1) for low, high in self.ranges]
+        return frozenset().union(*ranges)
 
     def __contains__(self, status: int) -> bool:
         return any(low <= status <= high for low, high in self.ranges)

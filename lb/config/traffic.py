@@ -7,10 +7,13 @@ and `lb.upstream`.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
 
 from lb.config.fields import (
     Count,
+    Number,
     Seconds,
     Section,
     Size,
@@ -20,7 +23,9 @@ from lb.config.fields import (
     setting,
     size,
 )
+from lb.config.statuses import StatusSet
 
+RetryStatuses = Annotated[StatusSet, BeforeValidator(StatusSet.of_errors)]
 KIB, MIB, TIB = 1 << 10, 1 << 20, 1 << 40
 
 Underscores = Literal["drop", "keep", "refuse"]
@@ -49,6 +54,12 @@ class Timeouts(Section):
     )
     keepalive: Seconds = seconds(
         75.0, "seconds that a client's connection may idle between requests"
+    )
+    request: Seconds = seconds(
+        0.0,
+        "seconds for a request over all attempts, to its response's head; 0: no bound",
+        "Uploads take part of it: shorter than one takes, that always fails with 504.",
+        low=0.0,
     )
 
 
@@ -92,6 +103,33 @@ class Retries(Section):
         "Each request in flight may hold this much memory.",
         low=0,
         high=64 * MIB,
+    )
+    budget: Number = setting(
+        20.0,
+        "percent of a set's requests in flight, over all workers, that may be retries",
+        "Much, and a set that fails from overload gets more of it by each retry.",
+        allowed="a percentage from 0 to 100",
+        ge=0.0,
+        le=100.0,
+        allow_inf_nan=False,
+    )
+    min: Count = count(
+        3,
+        "retries that may be under way in any case, per set and over all workers",
+        low=0,
+        high=100_000,
+    )
+    statuses: RetryStatuses = setting(
+        StatusSet(()),
+        "statuses after which an idempotent request goes elsewhere; empty for none",
+        "A page that always gives one is made by several backends for one request.",
+        allowed="codes and ranges from 400 to 599 with commas between, or empty",
+    )
+    hedge: Seconds = seconds(
+        0.0,
+        "seconds after which a second backend is asked beside the first; 0: never",
+        "Below a page's usual time, every request for it may be made twice.",
+        low=0.0,
     )
 
 

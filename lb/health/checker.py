@@ -58,11 +58,17 @@ class Checker:
         by_set: Mapping[str, HealthSettings] | None = None,
     ) -> None:
         self._file = file
-        self._settings = settings
-        self._by_set = by_set or {}
+        self._terms = settings, by_set or {}
         self._log = log
         self._preferred = preferred
         self._stop = stop
+
+    def use(
+        self, settings: HealthSettings, by_set: Mapping[str, HealthSettings]
+    ) -> None:
+        """Probe by other settings from the next turn on; counts in a row begin anew."""
+        if (settings, by_set) != self._terms:
+            self._terms = settings, by_set
 
     def run(self) -> None:
         """Lead or stand by until stopped; gives up the leadership at the end.
@@ -93,16 +99,17 @@ class Checker:
             self._stop.wait(PAUSE_S)
 
     def _lead(self, leadership: Leadership) -> None:
-        """Lead until stopped or until a preferred contender wants to."""
+        """Lead until stopped, asked to yield, or told to go by other settings."""
+        terms = self._terms
         term = Term(
             self._file,
-            self._settings,
+            terms[0],
             self._log,
             leadership=leadership,
-            by_set=self._by_set,
+            by_set=terms[1],
         )
         try:
-            while not self._stop.is_set():
+            while not self._stop.is_set() and terms is self._terms:
                 if leadership.should_yield():
                     self._log.info(
                         "process %d leaves the health checks to the health process",

@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 class Done:
     """A change that was made: the backends as they were before it.
 
-    Who has seen `generation` or a later one has seen it.
+    Who has seen `generation` or a later one has seen it. `cut_before` is how much was
+    ever cut at these backends.
     """
 
     rows: tuple[TableRow, ...]
     generation: int
+    cut_before: int = 0
 
     @property
     def ids(self) -> frozenset[int]:
@@ -57,9 +59,17 @@ def set_wish(
     """
     with edit_table(file, who=who) as table:
         rows = find(table.rows(), names)
+        # Before the deadline is there, as it may be a moment from now.
+        before = cut_in_all(file, rows)
         for row in rows:
             table.set_wish(row, wish, cut_at=cut_at)
-    return done(file, rows)
+    return Done(tuple(rows), file.generation(), before)
+
+
+def cut_in_all(file: SharedFile, rows: Iterable[TableRow]) -> int:
+    """How much was ever cut at these backends, at the end of a drain's time."""
+    totals = file.totals()
+    return sum(totals[row.id].cut for row in rows if row.id in totals)
 
 
 def set_weight(

@@ -11,7 +11,7 @@ from lb.operating.changes import Done, check_weight, done
 from lb.shm import edit_table
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from lb.model import Backend
     from lb.shm import SharedFile
@@ -41,10 +41,17 @@ def read_backend(file: SharedFile, text: str) -> Backend:
     return backend
 
 
-def add(file: SharedFile, backends: Sequence[Backend], *, who: str = "") -> Done:
+def add(
+    file: SharedFile,
+    backends: Sequence[Backend],
+    *,
+    sets: Iterable[str] = (),
+    who: str = "",
+) -> Done:
     """Add backends, ready and without a verdict: they get requests at once.
 
-    All of them or, if one cannot be added, none.
+    All of them or, if one cannot be added, none. `sets` are those of the settings;
+    a set that has backends already is known without them.
 
     Raises:
         OperationError: a name is taken, an address in its set is, or nobody knows the
@@ -53,9 +60,9 @@ def add(file: SharedFile, backends: Sequence[Backend], *, who: str = "") -> Done
     """
     with edit_table(file, who=who) as table:
         there = [row.backend for row in table.rows()]
-        sets = {DEFAULT_SET, *(backend.group for backend in there)}
+        known = {DEFAULT_SET, *sets, *(backend.group for backend in there)}
         for backend in backends:
-            _check(backend, there, sets)
+            _check(backend, there, known)
             there.append(backend)
         for backend in backends:
             table.add(backend)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from lb import native
 from lb.errors import OperationError
 from lb.model import Verdict, Wish
+from lb.operating.changes import cut_in_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,8 +53,8 @@ class Standing:
 class Outcome:
     """How a wait ended.
 
-    `cut` were in flight at the deadline, of which `left` are not over even now.
-    `behind` processes have not seen the change.
+    `cut` requests and tunnels were, at the deadline; `left` are in flight all the
+    same. `behind` processes have not seen the change.
     """
 
     is_good: bool
@@ -65,11 +66,10 @@ class Outcome:
 
 
 def look(file: SharedFile, done: Done) -> Standing:
-    """How far the change has got now; 60 us for a backend and 4 processes."""
+    """How far the change has got now; 60 us with 4 processes, 10 more per backend."""
     reader = file.in_flight_reader()
-    here = {row.row for row in file.rows() if row.id in done.ids}
     in_flight = {
-        row.backend.name: reader.of(row.row) if row.row in here else 0
+        row.backend.name: reader.of(row.row) if file.now(row) else 0
         for row in done.rows
     }
     return Standing(in_flight, _behind(file, done))
@@ -94,41 +94,29 @@ def wait_drained(
     Raises:
         OperationError: the backends were made ready again meanwhile.
     """
-    begun = monotonic()
-    while True:
-        standing = look(file, done)
+    begun, left_s = monotonic(), 1.0
+    standing = look(file, done)
+    while not standing.is_done and left_s > -GRACE_S:
         left_s = cut_at - time()
         tell(standing, max(0.0, left_s))
-        if standing.is_done:
-            return Outcome(True, monotonic() - begun)
-        if left_s <= 0:
-            return _after_cut(file, done, standing, begun)
         _check_wished(file, done)
-        native.sleep(min(POLL_S, left_s))
-
-
-def _check_wished(file: SharedFile, done: Done) -> None:
-    for row in file.rows():
-        if row.id in done.ids and row.wish is Wish.READY:
-            raise OperationError(f"{row.backend.name} was made ready again meanwhile")
-
-
-def _after_cut(
-    file: SharedFile, done: Done, at_deadline: Standing, begun: float
-) -> Outcome:
-    """Wait for processes to cut what was in flight at the deadline."""
-    patience = monotonic() + GRACE_S
-    standing = at_deadline
-    while not standing.is_done and monotonic() < patience:
-        native.sleep(POLL_S)
+        native.sleep(min(POLL_S, left_s) if left_s > 0 else POLL_S)
         standing = look(file, done)
+    tell(standing, max(0.0, cut_at - time()))
+    cut = cut_in_all(file, done.rows) - done.cut_before
     return Outcome(
-        not at_deadline.total and not standing.behind,
+        standing.is_done and not cut,
         monotonic() - begun,
-        cut=at_deadline.total,
+        cut=cut,
         left=standing.total,
         behind=standing.behind,
     )
+
+
+def _check_wished(file: SharedFile, done: Done) -> None:
+    for row in map(file.now, done.rows):
+        if row is not None and row.wish is Wish.READY:
+            raise OperationError(f"{row.backend.name} was made ready again meanwhile")
 
 
 def wait_seen(file: SharedFile, done: Done, *, timeout_s: float) -> Outcome:

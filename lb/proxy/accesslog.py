@@ -9,6 +9,7 @@ dropped and counted, and the count is written as soon as there is room.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections import deque
@@ -58,6 +59,8 @@ class AccessLog:
     """
 
     def __init__(self, where: str, *, limit: int) -> None:
+        self._where = where
+        self._reopens = False
         self._owns_fd = where != STANDARD_OUTPUT
         self._fd = open_file(where) if self._owns_fd else sys.stdout.fileno()
         self._limit = limit
@@ -80,6 +83,13 @@ class AccessLog:
             return
         self._lines.append((time(), text))
 
+    def reopen(self) -> None:
+        """Write to the file that has the name now: the old one was moved away.
+
+        Lines that wait go there too; where it cannot be opened, nothing changes.
+        """
+        self._reopens = self._owns_fd
+
     def close(self, timeout_s: float = 1.0) -> None:
         """Write what is left, for at most `timeout_s` seconds."""
         self._closing = True
@@ -100,6 +110,12 @@ class AccessLog:
 
     def _flush(self) -> bool:
         """Write one batch; False when the other end is gone for good."""
+        if self._reopens:
+            self._reopens = False
+            with contextlib.suppress(OSError):
+                new = open_file(self._where)
+                os.dup2(new, self._fd, inheritable=False)
+                os.close(new)
         lines = self._lines
         batch = [lines.popleft() for _ in range(min(len(lines), JOIN_LINES))]
         text = "".join([f"{_stamp(at)} {text}\n" for at, text in batch])

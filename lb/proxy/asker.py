@@ -7,6 +7,7 @@ it is heard at once. Interim responses are passed on.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -39,11 +40,25 @@ _CONTINUE_HEAD: Final = ResponseHead(100, b"Continue", 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Relative seconds; see the settings of the same names."""
+    """Relative seconds; see the settings of the same names.
+
+    `request_s` is for a request with all its attempts, counted from its whole head;
+    `inf` for no such bound.
+    """
 
     connect_s: float
     response_s: float
     idle_s: float
+    request_s: float = inf
+
+    def left_s(self, request: Request, now: float) -> float:
+        """What is left of a request's time; may be negative."""
+        return request.began + self.request_s - now
+
+    def response_by(self, request: Request) -> float:
+        """Until when to wait for the head of a response, if that begins now."""
+        now = monotonic()
+        return now + min(self.response_s, self.left_s(request, now))
 
 
 def _framed(piece: bytes | Pipe, upload: Upload) -> bytes | Pipe:
@@ -61,7 +76,7 @@ class Asker:
 
     def ask(self, request: Request, connection: Connection) -> ResponseHead:
         """Send the request and wait for its final response head."""
-        connection.stream.deadline = monotonic() + self._timeouts.response_s
+        connection.stream.deadline = self._timeouts.response_by(request)
         connection.send(request.wire)
         if request.upload is not None:
             head = self._upload(request, request.upload, connection)
@@ -69,7 +84,7 @@ class Asker:
                 request.upload_cut = True
                 connection.is_reusable = False
                 return head
-            connection.stream.deadline = monotonic() + self._timeouts.response_s
+            connection.stream.deadline = self._timeouts.response_by(request)
         return self.final_head(request, connection)
 
     def final_head(self, request: Request, connection: Connection) -> ResponseHead:

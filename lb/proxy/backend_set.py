@@ -1,9 +1,9 @@
 """A set of backends: who of them may take a request now, and whom its policy picks.
 
 Three questions, one on top of the other: may it be used (up, and the operator wants
-it), does its tier count (backups only while no other may be used), and has it room
-(`max_in_flight`, over all workers). Policies answer the last, among those that pass
-the first two.
+it), does its tier count (backups only while no other may be used, or when all others
+have failed this very request), and has it room (`max_in_flight`, over all workers).
+Policies answer the last, among those that pass the first two.
 
 To have room is decided by counting oneself in first and looking then, so two workers
 that take the last place at once both step back, and neither goes over the limit.
@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING
 
 from lb.balance.policy import Policy
 from lb.errors import FullError, UnavailableError
-from lb.proxy.waiting import WaitingLine
+from lb.proxy.budget import RetryBudget
+from lb.proxy.retry import NO_OPTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     from lb.proxy.exchange import Request
     from lb.proxy.loads import LiveLoads
+    from lb.proxy.retry import RetryOptions
     from lb.proxy.tally import Tally
-    from lb.proxy.waiting import QueueLimits
+    from lb.proxy.waiting import WaitingLine
     from lb.upstream.backend import LiveBackend
 
 
@@ -37,9 +39,10 @@ class BackendSet:
         *,
         policy_name: str,
         attempts: int,
-        queue: QueueLimits,
+        line: WaitingLine,
         tally: Tally,
         loads: LiveLoads,
+        options: RetryOptions = NO_OPTIONS,
     ) -> None:
         self.name = name
         self.policy = policy
@@ -47,16 +50,41 @@ class BackendSet:
         self.has_answers = type(policy).answer is not Policy.answer
         """Whether the policy may leave something in responses."""
         self.attempts = attempts
-        self.line = WaitingLine(queue)
+        self.line = line
+        self.budget = RetryBudget(options.budget, tally, loads)
+        self.statuses = options.statuses
+        self.hedge_s = options.hedge_s
         self._tally = tally
         self._loads = loads
         self.members: list[LiveBackend] = []
         self.candidates: list[LiveBackend] = []
+        self._backups: list[LiveBackend] = []
+        self.is_retired = False
+        """Whether the settings have it no more; who waits here must go elsewhere."""
         self._weights: list[int] = []
         self._has_limits = False
 
     def __repr__(self) -> str:
         return f"<BackendSet {self.name} {len(self.candidates)} candidates>"
+
+    def use_policy(self, policy: Policy[LiveBackend], name: str) -> None:
+        """Choose by another policy from now on."""
+        if self.candidates:
+            policy.update(self.candidates)
+        self.policy, self.policy_name = policy, name.encode()
+        self.has_answers = type(policy).answer is not Policy.answer
+
+    def use_retries(self, attempts: int, options: RetryOptions) -> None:
+        """Try requests again so from now on."""
+        self.attempts = attempts
+        self.budget.use(options.budget)
+        self.statuses = options.statuses
+        self.hedge_s = options.hedge_s
+
+    def retire(self) -> None:
+        """Give no backend any more: the settings do not have this set."""
+        self.is_retired = True
+        self.update([])
 
     def update(self, members: list[LiveBackend]) -> None:
         """Take what the table and the verdicts say now."""
@@ -69,6 +97,7 @@ class BackendSet:
         if candidates and changed:
             self.policy.update(candidates)
         self.members = members
+        self._backups = [b for b in usable if b.is_backup]
         self._has_limits = any(b.max_in_flight for b in candidates)
         self._weights = weights
         self.candidates = candidates
@@ -83,48 +112,69 @@ class BackendSet:
         if not self.candidates:
             raise UnavailableError(f"no backend of the set {self.name} is up and ready")
         if self._has_limits:
-            if self.line.is_busy:
+            if not self.line.lets_pass():
                 raise FullError("others wait already")
             return self.take_with_room(request)
         backend = self.policy.choose(request)
         request.entered = self._tally.enter(backend)
         return backend
 
-    def take_with_room(self, request: Request) -> LiveBackend:
-        """The same for who is first in line. O(n) where some have no room.
+    def take_with_room(
+        self, request: Request, tried: Collection[LiveBackend] = ()
+    ) -> LiveBackend:
+        """The same for who is first in line, or for a retry: none of `tried`.
+
+        O(n) for a retry, and where some have no room.
 
         Raises:
             UnavailableError, FullError: see `take`.
         """
-        if not self.candidates:
-            raise UnavailableError(f"no backend of the set {self.name} is up and ready")
-        backend: LiveBackend | None = self.policy.choose(request)
-        full: set[LiveBackend] = set()
+        backend: LiveBackend | None = self._choose(request, tried)
+        without: set[LiveBackend] = set()
         while backend is not None:
-            if self._enter(backend, request):
+            if self.enter(backend, request):
                 return backend
-            if not full:
-                full = self._full()
-            full.add(backend)
-            backend = self.policy.choose_without(request, full)
+            without = without or {*tried, *self._full()}
+            without.add(backend)
+            backend = self.policy.choose_without(request, without)
         raise FullError(f"every backend of the set {self.name} is at its limit")
 
-    def another(
-        self, request: Request, tried: Sequence[LiveBackend]
-    ) -> LiveBackend | None:
-        """The backend for a retry, counted in flight: none of `tried`, none full.
-
-        O(n).
-        """
+    def _choose(self, request: Request, tried: Collection[LiveBackend]) -> LiveBackend:
         if not self.candidates:
-            return None
-        without: Collection[LiveBackend] = tried
-        if self._has_limits:
-            without = {*tried, *self._full()}
-        backend = self.policy.choose_without(request, without)
-        if backend is None or not self._enter(backend, request):
-            return None
+            raise UnavailableError(f"no backend of the set {self.name} is up and ready")
+        if not tried:
+            return self.policy.choose(request)
+        backend = self.policy.choose_without(request, tried)
+        if backend is None:
+            raise UnavailableError(f"no other backend of the set {self.name} is left")
         return backend
+
+    def take_backup(
+        self, request: Request, tried: Collection[LiveBackend]
+    ) -> LiveBackend:
+        """A backup for a retry, the least busy one, though backups do not count yet.
+
+        Raises:
+            UnavailableError: there is none but those in `tried`.
+            FullError: there are, but without room.
+        """
+        left = [b for b in self._backups if b not in tried]
+        if not left:
+            raise UnavailableError(f"no other backend of the set {self.name} is left")
+        for backend in sorted(left, key=self._loads.in_flight):
+            if self.enter(backend, request):
+                return backend
+        raise FullError(f"every backup of the set {self.name} is at its limit")
+
+    def enter(self, backend: LiveBackend, request: Request) -> bool:
+        """Whether there is room at `backend`; then the request is counted there."""
+        entered = self._tally.enter(backend)
+        limit = backend.max_in_flight
+        if limit and self._loads.in_flight(backend) > limit:
+            self._tally.leave(entered)
+            return False
+        request.entered = entered
+        return True
 
     def excluded(self) -> list[tuple[LiveBackend, str]]:
         """The members that cannot be chosen now, and why, for people who ask."""
@@ -137,15 +187,6 @@ class BackendSet:
             elif self._is_full(backend):
                 reasons.append((backend, "full"))
         return reasons
-
-    def _enter(self, backend: LiveBackend, request: Request) -> bool:
-        entered = self._tally.enter(backend)
-        limit = backend.max_in_flight
-        if limit and self._loads.in_flight(backend) > limit:
-            self._tally.leave(entered)
-            return False
-        request.entered = entered
-        return True
 
     def _full(self) -> set[LiveBackend]:
         return {b for b in self.candidates if self._is_full(b)}

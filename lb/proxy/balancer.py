@@ -9,13 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lb.config import SetSettings, state_path
 from lb.errors import ConfigError, StateFileError
-from lb.http1.response import ResponseParser
 from lb.proxy.accesslog import STANDARD_OUTPUT, AccessLog, open_file
-from lb.proxy.asker import Timeouts
 from lb.proxy.backend_set import BackendSet
 from lb.proxy.engine import Engine
 from lb.proxy.loads import LiveLoads
@@ -23,16 +21,27 @@ from lb.proxy.placement import Placement
 from lb.proxy.placing import check_policies, policy_of, router_of
 from lb.proxy.roster import Roster
 from lb.proxy.tally import LockedTally, PlainTally
-from lb.proxy.waiting import QueueLimits
+from lb.proxy.terms import (
+    parser_of,
+    pool_limits_of,
+    queue_limits_of,
+    retry_options_of,
+    timeouts_of,
+    used_balance,
+    used_balances,
+)
+from lb.proxy.waiting import WaitingLine
 from lb.shm import SharedFile, publish
-from lb.upstream.backend import LiveBackend, PoolLimits
+from lb.upstream.backend import LiveBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from lb.balance.policy import Policy
     from lb.config import Settings
     from lb.model import Backend
+    from lb.proxy.hedge import Race
     from lb.shm import Slot
     from lb.streams.stream import Transport
 
@@ -47,7 +56,9 @@ class Balancer:
     """One process's engine, roster, slot and log; `close` gives all of it back.
 
     `threads` says whether requests are served in more than one thread; `published`
-    whether the shared file was made for this process already (see `join`).
+    whether the shared file was made for this process already (see `join`); `follow`
+    is called when the table has changed, and may then `apply` other settings; `race`
+    is needed for `retries.hedge`.
 
     Raises:
         ConfigError, StateFileError: it cannot be put together; the message says why.
@@ -60,66 +71,115 @@ class Balancer:
         *,
         threads: bool,
         published: bool = False,
+        follow: Callable[[], None] = lambda: None,
+        race: Race | None = None,
     ) -> None:
         self.settings = settings
         self.file, self.slot = join(settings, published=published)
-        parser = ResponseParser(limit_bytes=settings.limits.head_bytes)
-        limits = PoolLimits(
-            idle=settings.pool.idle_connections,
-            idle_s=settings.pool.idle_timeout,
-            age_s=settings.pool.max_age,
-        )
-
-        def make(backend: Backend) -> LiveBackend:
-            return LiveBackend(backend, transport, parser, limits)
-
+        self._transport = transport
+        self._parser, self._limits = parser_of(settings), pool_limits_of(settings)
         self.in_flight = self.file.in_flight_reader()
         self.tally = (LockedTally if threads else PlainTally)(self.slot)
-        placement = self._place(settings)
-        self._lines = [each.line for each in placement.by_name.values()]
-        self.roster = Roster(self.file, self.slot, placement.by_name, make)
-        timeouts = Timeouts(
-            connect_s=settings.timeouts.connect,
-            response_s=settings.timeouts.response,
-            idle_s=settings.timeouts.idle,
+        self._loads = LiveLoads(self.in_flight)
+        self._sets: dict[str, BackendSet] = {}
+        placement = self._place(settings, self._new_policies(settings))
+        self.roster = Roster(
+            self.file, self.slot, self._sets, self._make_backend, follow=follow
         )
         self.engine = Engine(
             self.roster,
             self.tally,
-            timeouts,
+            timeouts_of(settings),
             find_set=placement.find,
+            race=race,
         )
         self.log = open_access_log(settings)
 
     def __repr__(self) -> str:
         return f"<Balancer pid={os.getpid()} slot={self.slot.index}>"
 
-    def _place(self, settings: Settings) -> Placement:
-        """The sets of these settings, still without members, and their router."""
-        loads = LiveLoads(self.in_flight)
-        sets = [
-            BackendSet(
-                each.name,
-                policy_of(
-                    # What nobody uses is not checked at the start: it must not raise.
-                    each if each.backends else SetSettings(name=each.name),
-                    offset=self.slot.index,
-                    loads=loads,
-                    folder=settings.folder,
-                ),
-                policy_name=each.balance.policy,
-                attempts=each.retries.attempts,
-                queue=QueueLimits(
-                    size=each.queue.size,
-                    timeout_s=each.queue.timeout,
-                    hold_s=each.queue.hold,
-                ),
-                tally=self.tally,
-                loads=loads,
+    def apply(self, settings: Settings) -> None:
+        """Go by other settings from now on; where they cannot be, nothing changes.
+
+        What stays keeps what it has: backends their connections and running means,
+        sets their lines, and policies their memory where `balance` is the same.
+        Requests under way go on as they began. For the roster's `follow`, before it
+        reads the table.
+
+        Raises:
+            ConfigError: a policy cannot be made, or the access log not be written.
+        """
+        policies = self._new_policies(settings, self.settings)
+        log = self._renewed_log(settings)
+        # From here on nothing can fail.
+        placement = self._place(settings, policies)
+        self._parser, self._limits = parser_of(settings), pool_limits_of(settings)
+        for backend in self.roster.backends:
+            backend.use(self._parser, self._limits)
+        self.engine.use(timeouts_of(settings), find_set=placement.find)
+        old, self.log, self.settings = self.log, log, settings
+        if old is not None and old is not log:
+            old.close(0.0)  # its thread writes what it has, and nobody waits for it
+
+    def _new_policies(
+        self, settings: Settings, before: Settings | None = None
+    ) -> dict[str, Policy[Any]]:
+        """The policies of sets that are new, or choose otherwise than `before`."""
+        there = used_balances(before) if before is not None else {}
+        return {
+            each.name: policy_of(
+                # What nobody uses is not checked at the start: it must not raise.
+                each if each.backends else SetSettings(name=each.name),
+                offset=self.slot.index,
+                loads=self._loads,
+                folder=settings.folder,
             )
             for each in settings.sets
-        ]
+            if there.get(each.name) != used_balance(each)
+        }
+
+    def _place(
+        self, settings: Settings, policies: Mapping[str, Policy[Any]]
+    ) -> Placement:
+        """The sets of these settings, with these policies if not their own already."""
+        for name in self._sets.keys() - {each.name for each in settings.sets}:
+            self._sets.pop(name).retire()
+        for each in settings.sets:
+            there = self._sets.get(each.name)
+            if there is None:
+                self._sets[each.name] = self._make_set(each, policies[each.name])
+                continue
+            if each.name in policies:
+                there.use_policy(policies[each.name], each.balance.policy)
+            there.use_retries(each.retries.attempts, retry_options_of(each))
+            there.line.use(queue_limits_of(each))
+        sets = [self._sets[each.name] for each in settings.sets]
         return Placement(sets, router_of(settings))
+
+    def _make_set(self, each: SetSettings, policy: Policy[Any]) -> BackendSet:
+        return BackendSet(
+            each.name,
+            policy,
+            policy_name=each.balance.policy,
+            attempts=each.retries.attempts,
+            line=WaitingLine(queue_limits_of(each), self.slot.turns(each.name)),
+            tally=self.tally,
+            loads=self._loads,
+            options=retry_options_of(each),
+        )
+
+    def _make_backend(self, backend: Backend) -> LiveBackend:
+        return LiveBackend(backend, self._transport, self._parser, self._limits)
+
+    def _renewed_log(self, settings: Settings) -> AccessLog | None:
+        """The access log that the settings ask for: the same one, or another."""
+        if _log_target(settings) != _log_target(self.settings) or (
+            settings.log.buffer_lines != self.settings.log.buffer_lines
+        ):
+            return open_access_log(settings)
+        if self.log is not None:
+            self.log.reopen()
+        return self.log
 
     def beat(self) -> None:
         """What is to be done once a second, also while no request comes."""
@@ -128,7 +188,7 @@ class Balancer:
         self.in_flight.refresh()
         self.roster.refresh()
         self.slot.tell_resting(
-            queued=sum(map(len, self._lines)),
+            queued=sum(len(each.line) for each in self._sets.values()),
             idle={live.row: live.idle_connections for live in self.roster.backends},
         )
 

@@ -8,7 +8,6 @@ in `lb.proxy.session`. One greenlet runs one conversation; nothing here is share
 
 from __future__ import annotations
 
-from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +27,7 @@ from lb.http1.replies import reply_bytes
 from lb.proxy.accesslog import line
 from lb.proxy.exchange import Request
 from lb.proxy.httpdate import http_date
+from lb.proxy.linger import linger
 from lb.proxy.marks import mark_lines
 from lb.proxy.tunnel import Tunnel
 from lb.proxy.upload import StreamSource, Upload, check_size
@@ -39,11 +39,6 @@ if TYPE_CHECKING:
     from lb.proxy.exchange import Response
     from lb.proxy.lane import Lane
     from lb.streams.hub_stream import HubStream
-
-LINGER_S: Final = 5.0
-LINGER_BYTES: Final = 16 << 20
-"""How much of an unwanted upload is read so that the client gets to our answer."""
-
 
 LEFT: Final = "client_left"
 LEFT_STATUS: Final = 499
@@ -78,6 +73,11 @@ class Conversation:
         self._sent = 0
         self._is_served = False
         self._request: Request | None = None
+
+    def meet_anew(self) -> None:
+        """Go by the lane's present rules for this client, who stays who it is."""
+        ip = self._peer.ip.decode("latin-1")
+        self._peer, self._parser = self._lane.welcome("" if ip == "unix:" else ip)
 
     def _meet(self) -> bool:
         """Learn from a PROXY header who the client is; False if there is none."""
@@ -114,6 +114,7 @@ class Conversation:
                 request = self._request = self._receive(head, now)
             except RequestError as error:
                 unread = Request(head, b"", client=self._peer.ip, began=now)
+                unread.bytes_in = 0
                 return self._refuse(error, unread, now)
         request.on_interim = self._send_interim
         return self._exchange(request)
@@ -124,7 +125,7 @@ class Conversation:
             response = self._lane.engine.exchange(request)
         except HttpError as error:
             return self._refuse(error, request, request.began)
-        except ClientGoneError:
+        except (ClientGoneError, StreamClosedError, StreamTimeoutError):
             self._record(request, LEFT_STATUS, 0, LEFT)
             raise
         if response.connection is not None:
@@ -259,6 +260,7 @@ class Conversation:
             try:
                 sent = self._stream_body(response, wire, is_chunked=is_chunked)
             except AttemptError as error:
+                self._lane.engine.note_cut(request, error)
                 self._record(request, head.status, self._sent, error.label)
                 self._stream.abort()
                 return False
@@ -309,6 +311,7 @@ class Conversation:
             spawn=self._lane.spawn,
         )
         tunnel.run(self._rest, response.body.first)
+        request.bytes_in = tunnel.to_backend
         self._record(request, 101, tunnel.to_client)
         return False
 
@@ -353,19 +356,8 @@ class Conversation:
         return True
 
     def _linger(self) -> bool:
-        """Read a little of what still comes, so that no reset destroys our answer.
-
-        False always: there is nothing to follow.
-
-        A close with unread bytes makes the kernel send RST, and the client's kernel
-        then throws away the answer it had (RFC 9112 section 9.6).
-        """
-        stream, left = self._stream, LINGER_BYTES
-        stream.deadline = monotonic() + LINGER_S
-        with suppress(StreamClosedError, StreamTimeoutError):
-            stream.shut_write()
-            while left > 0 and (data := stream.read()):
-                left -= len(data)
+        """Let our answer arrive before the close; False: there is nothing to follow."""
+        linger(self._stream)
         return False
 
     def _record(

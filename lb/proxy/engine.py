@@ -15,6 +15,7 @@ from lb.errors import (
     ClientGoneError,
     ConnectRefusedError,
     ConnectTimeoutError,
+    DeadlineError,
     FinalRecipientError,
     NoRouteError,
     ResponseError,
@@ -22,18 +23,21 @@ from lb.errors import (
 )
 from lb.http1.grammar import IDEMPOTENT
 from lb.proxy.asker import Asker
+from lb.proxy.course import Course
 from lb.proxy.exchange import Response
 from lb.proxy.explain import Explanation
-from lb.proxy.retry import Again, after
+from lb.proxy.hedge import Hedge, may_hedge
 from lb.shm import Passage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lb.errors import HttpError
     from lb.http1.response import ResponseHead
     from lb.proxy.asker import Timeouts
     from lb.proxy.backend_set import BackendSet
     from lb.proxy.exchange import Request
+    from lb.proxy.hedge import Race
     from lb.proxy.roster import Roster
     from lb.proxy.tally import Tally
     from lb.upstream.backend import LiveBackend
@@ -63,11 +67,24 @@ class Engine:
         timeouts: Timeouts,
         *,
         find_set: Callable[[Request], BackendSet],
+        race: Race | None = None,
     ) -> None:
         self._roster = roster
         self._tally = tally
         self._timeouts = timeouts
         self._asker = Asker(timeouts)
+        self._first_s = min(timeouts.response_s, timeouts.request_s)
+        self._find_set = find_set
+        self._race = race
+        """How to ask two backends at once, if that can be done here."""
+
+    def use(
+        self, timeouts: Timeouts, *, find_set: Callable[[Request], BackendSet]
+    ) -> None:
+        """Go by other settings, in waits and choices that begin from now on."""
+        self._timeouts = timeouts
+        self._asker = Asker(timeouts)
+        self._first_s = min(timeouts.response_s, timeouts.request_s)
         self._find_set = find_set
 
     def exchange(self, request: Request) -> Response:
@@ -78,39 +95,90 @@ class Engine:
             UnavailableError: no backend may be used, or has room in time (503).
             FinalRecipientError: it is answered here.
             AttemptError: the last attempt's failure (502 or 504).
+            DeadlineError: its time was over before any answer (504).
             RequestError, ClientGoneError: from the request's own body.
         """
         if request.head.max_forwards == 0:
             raise FinalRecipientError
         backend = request.backend or self._take(request)
-        tried: list[LiveBackend] = []
-        fresh = False
-        while True:
-            if request.connection is None:
-                self._tally.attempt(backend, is_retry=request.attempts > 0)
-                request.attempts += 1
-                request.backend = backend
-            try:
-                return self._attempt(request, backend, fresh=fresh)
-            except AttemptError as error:
-                to_connect = isinstance(error, CONNECT_FAILURES)
-                self._tally.fail(backend, error.label, to_connect=to_connect)
-                request.failed_at(backend.id)
-                if request.explanation is not None:
-                    request.explanation.failed(backend, error)
-                again = self._after(error, request)
-                tried.append(backend)
-                following = self._another(request, tried, again)
-                if following is None:
-                    raise
-                fresh = fresh or again is Again.FRESH
+        chosen = request.backend_set
+        if chosen is None:
+            raise NoRouteError("it belongs to no set")
+        if chosen.hedge_s and self._race and may_hedge(request):
+            return Hedge(self, request, chosen).run(backend, self._race)
+        return self.pursue(request, backend, Course(self, request, chosen))
+
+    def pursue(
+        self, request: Request, backend: LiveBackend, course: Course
+    ) -> Response:
+        """The response of `backend`, or of whom its `course` leads to after that.
+
+        Raises as `exchange`.
+        """
+        following: LiveBackend | None = backend
+        try:
+            while following is not None:
                 backend = following
+                try:
+                    response = self._make_attempt(request, backend, course)
+                except AttemptError as error:
+                    self.note(request, backend, error)
+                    self._check_time(request, error)
+                    following = course.following(backend, error)
+                    if following is None:
+                        raise
+                    continue
+                following = course.instead_of(backend, response)
+        except BaseException:  # a kill of this greenlet, too, must leak nothing
+            course.end()
+            raise
+        return response
+
+    def _make_attempt(
+        self, request: Request, backend: LiveBackend, course: Course
+    ) -> Response:
+        """A further attempt, or the rest of the one that `begin` began."""
+        if request.connection is not None:
+            return self._attempt(request, backend, course)
+        self._check_time(request)
+        return self.attempt_anew(request, backend, course)
+
+    def attempt_anew(
+        self, request: Request, backend: LiveBackend, course: Course
+    ) -> Response:
+        """One attempt at one backend, counted as in flight until it is released.
+
+        Raises as `exchange`; then it is not in flight any more.
+        """
+        self._tally.attempt(backend, is_retry=request.attempts > 0)
+        request.attempts += 1
+        request.backend = backend
+        return self._attempt(request, backend, course)
+
+    def _check_time(self, request: Request, error: HttpError | None = None) -> None:
+        """Whether there is time left for this request, after `error`.
+
+        Raises:
+            DeadlineError: there is none.
+        """
+        if self._timeouts.left_s(request, monotonic()) <= 0:
+            self._leave(request)
+            detail = error.detail if error is not None else ""
+            raise DeadlineError(f"its time is over; {detail}".rstrip("; ")) from error
+
+    def note(self, request: Request, backend: LiveBackend, error: HttpError) -> None:
+        """Count and remember a failed attempt."""
+        to_connect = isinstance(error, CONNECT_FAILURES)
+        self._tally.fail(backend, error.label, to_connect=to_connect)
+        request.failed_at(backend.id)
+        if request.explanation is not None:
+            request.explanation.failed(backend, error)
 
     def _take(self, request: Request) -> LiveBackend:
         """The backend for a first attempt, waited for in line if need be.
 
         Raises:
-            UnavailableError, ClientGoneError: see `WaitingLine.wait`.
+            UnavailableError, ClientGoneError: see `wait`.
         """
         self._roster.refresh()
         chosen = request.backend_set = self._find_set(request)
@@ -120,36 +188,55 @@ class Engine:
         try:
             return chosen.take(request)
         except UnavailableError as error:
-            began = monotonic()
-            try:
-                return chosen.line.wait(request, lambda: self._look(request), error)
-            except BaseException:  # it may have been given room at the last moment
-                self._leave(request)
-                raise
-            finally:
-                request.queued_s = monotonic() - began
 
-    def _look(self, request: Request) -> LiveBackend:
-        """What has room now for the first in line; see `BackendSet.take_with_room`."""
+            def look() -> LiveBackend:
+                self._roster.refresh()
+                return self._set_now(request, chosen).take_with_room(request)
+
+            return self.wait(request, look, error)
+
+    def _set_now(self, request: Request, chosen: BackendSet) -> BackendSet:
+        """The set of a request that waits, which a reload may have taken away."""
+        if chosen.is_retired:
+            try:
+                chosen = request.backend_set = self._find_set(request)
+            except NoRouteError as error:
+                raise UnavailableError(error.detail) from error
+        return chosen
+
+    def refresh(self) -> None:
+        """Follow the table; see `Roster.refresh`."""
         self._roster.refresh()
+
+    def wait(
+        self,
+        request: Request,
+        look: Callable[[], LiveBackend],
+        error: UnavailableError,
+        patience_s: float | None = None,
+    ) -> LiveBackend:
+        """The backend that `look` finds in time; see `WaitingLine.wait`.
+
+        Raises:
+            DeadlineError: the request's time was over before that.
+        """
         chosen = request.backend_set
         if chosen is None:
-            raise UnavailableError("it belongs to no set")
-        return chosen.take_with_room(request)
-
-    def _another(
-        self, request: Request, tried: list[LiveBackend], again: Again
-    ) -> LiveBackend | None:
-        """The backend for the next attempt, with it counted in flight, or None."""
-        chosen = request.backend_set
-        if again is Again.NO or chosen is None:
-            return None
-        self._roster.refresh()
-        following = chosen.another(request, tried)
-        if following is None and again is Again.FRESH:
-            following = tried[-1]
-            request.entered = self._tally.enter(following)
-        return following
+            raise error
+        began = monotonic()
+        left_s = self._timeouts.left_s(request, began)
+        try:
+            backend = chosen.line.wait(request, look, error, patience_s, most_s=left_s)
+            if request.is_abandoned:
+                raise ClientGoneError("the client left the queue")
+        except BaseException as in_vain:
+            self._leave(request)  # it may have been given room at the last moment
+            if isinstance(in_vain, UnavailableError):
+                self._check_time(request, in_vain)
+            raise
+        finally:
+            request.queued_s = max(0.0, request.queued_s) + monotonic() - began
+        return backend
 
     def begin(self, request: Request, now: float) -> Connection | None:
         """Begin the first attempt without waiting, if it takes no more than a send.
@@ -165,6 +252,8 @@ class Engine:
         try:
             chosen = request.backend_set = self._find_set(request)
             request.policy = chosen.policy_name
+            if chosen.hedge_s and head.method in IDEMPOTENT:
+                return None  # it may have to be two, which only a greenlet can do
             backend = chosen.take(request)
         except (UnavailableError, NoRouteError):
             return None
@@ -176,7 +265,7 @@ class Engine:
         request.attempts = 1
         request.connection = connection
         connection.requests += 1
-        connection.stream.deadline = now + self._timeouts.response_s
+        connection.stream.deadline = now + self._first_s
         wire = request.wire
         sent = connection.stream.write_nowait(wire)
         if sent != len(wire):
@@ -189,15 +278,19 @@ class Engine:
 
         None if it is not, or is no plain answer: `exchange` then goes on.
         """
-        connection = request.connection
-        if connection is None:
+        connection, chosen = request.connection, request.backend_set
+        entered = request.entered
+        if connection is None or chosen is None or entered is None:
             return None
-        answer = connection.whole_answer(request.head.method)
+        answer = connection.whole_answer(request.head.method, chosen.statuses)
         if answer is not None:
             _time_head(request, connection.backend, now - request.began)
             request.connection = None
-            self._leave(request)
             connection.backend.put(connection, now)
+            request.entered = None  # `_leave`, written out: 0.1 us less
+            self._tally.leave(entered)
+            if chosen.line.waiting:
+                chosen.line.serve()
         return answer
 
     def drop(self, request: Request) -> None:
@@ -206,6 +299,11 @@ class Engine:
         if connection is not None:
             connection.close()
         self._leave(request)
+
+    def note_cut(self, request: Request, error: AttemptError) -> None:
+        """Count that the backend broke off the body of its response."""
+        if request.backend is not None:
+            self._tally.fail(request.backend, error.label, to_connect=False)
 
     def finish(self, request: Request, now: float) -> None:
         """Count and record a request that is over, at monotonic `now`."""
@@ -224,33 +322,19 @@ class Engine:
         if entered is not None:
             self._tally.leave(entered)
             chosen = request.backend_set
-            if chosen is not None and chosen.line.is_busy:
+            if chosen is not None and chosen.line.waiting:
                 chosen.line.serve()
 
-    def _after(self, error: AttemptError, request: Request) -> Again:
-        chosen = request.backend_set
-        if request.attempts >= (chosen.attempts if chosen else 1):
-            return Again.NO
-        upload = request.upload
-        return after(
-            error,
-            method=request.head.method,
-            body_is_lost=upload is not None and upload.is_lost,
-        )
-
     def _attempt(
-        self, request: Request, backend: LiveBackend, *, fresh: bool
+        self, request: Request, backend: LiveBackend, course: Course
     ) -> Response:
-        """One attempt at one backend, counted as in flight until it is released.
-
-        Or the rest of the one that `begin` began: `request.connection` is its.
-        """
+        """The attempt itself, or the rest of it where `request.connection` is its."""
         connection = request.connection
         began = request.began
         try:
             if connection is None:
                 began = monotonic()
-                connection = self._connect(request, backend, fresh=fresh)
+                connection = self._connect(request, backend, fresh=course.is_fresh)
                 if request.is_abandoned:
                     raise ClientGoneError("the client left before it was connected")
                 head = self._asker.ask(request, connection)
@@ -271,7 +355,7 @@ class Engine:
             self._leave(request)
             raise
         connection.stream.deadline = now + self._timeouts.idle_s
-        return Response(request, head, body, connection, release=self._release)
+        return Response(request, head, body, connection, release=course.release)
 
     def _connect(
         self, request: Request, backend: LiveBackend, *, fresh: bool
@@ -283,15 +367,18 @@ class Engine:
                 now, is_precious=request.head.method not in IDEMPOTENT
             )
         if connection is None:
-            connection = backend.connect(self._timeouts.connect_s)
+            left_s = self._timeouts.left_s(request, now)
+            connection = backend.connect(min(self._timeouts.connect_s, left_s))
             request.connect_s = monotonic() - now
         connection.requests += 1
         request.connection = connection
         return connection
 
-    def _release(self, request: Request, connection: Connection) -> None:
-        self._leave(request)
+    def release(self, request: Request, connection: Connection) -> None:
+        """An attempt is over; its connection goes back to the pool, if it may."""
+        # In this order: whoever is given the room may well use the connection.
         connection.backend.put(connection, monotonic())
+        self._leave(request)
 
     def _take_tunnel(
         self, request: Request, connection: Connection, head: ResponseHead

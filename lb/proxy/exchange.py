@@ -127,6 +127,14 @@ class Response:
         self._request = request
         self._release = release
 
+    def is_of(self, request: Request) -> bool:
+        """Whether it answers that very object."""
+        return self._request is request
+
+    def hand_to(self, request: Request) -> None:
+        """From here on it is that request's, which knows the attempt by now."""
+        self._request = request
+
     def finish(self) -> None:
         """The body was read to its end: hand the connection back. Idempotent."""
         connection, self.connection = self.connection, None

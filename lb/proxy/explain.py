@@ -46,6 +46,10 @@ class Explanation:
         """An attempt failed."""
         self._fields.append(_field(ATTEMPT, backend, f"failed={error.label}"))
 
+    def answered(self, backend: LiveBackend, status: int) -> None:
+        """An attempt got an answer after which the request went elsewhere."""
+        self._fields.append(_field(ATTEMPT, backend, f"answered={status}"))
+
     def fields(self, request: Request) -> list[Field]:
         """All of it, with how the request ended as far as that is known."""
         times = [

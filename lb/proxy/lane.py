@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +14,21 @@ if TYPE_CHECKING:
     from lb.proxy.engine import Engine
     from lb.proxy.session import Session
     from lb.proxy.tunnel import Joinable
+
+
+class Terms(TypedDict):
+    """What the settings say of sessions; each is explained in `Lane`."""
+
+    log: AccessLog | None
+    via: str
+    keepalive_s: float
+    request_head_s: float
+    idle_s: float
+    welcome: Callable[[str], tuple[Peer, RequestParser]]
+    takes_proxy_header: bool
+    head_bytes: int
+    body_bytes: int
+    keep_bytes: int
 
 
 @dataclass(slots=True)
@@ -45,6 +60,16 @@ class Lane:
     def stop(self) -> None:
         """From now on, let every answer be the last of its connection, and say so."""
         self.is_stopping = True
+
+    def renew(self, terms: Terms) -> None:
+        """Go by what other settings say, on all connections from now on. O(sessions).
+
+        A request that is under way keeps the deadlines that run.
+        """
+        for name, value in terms.items():
+            setattr(self, name, value)
+        for session in self.sessions:
+            session.meet_anew()
 
     def leave(self, session: Session) -> None:
         """Forget a session that has closed."""

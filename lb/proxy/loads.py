@@ -32,6 +32,14 @@ class LiveLoads:
         rows = self._in_flight.all()
         return [rows[c.row] for c in candidates]
 
+    def under_way(self, members: Sequence[LiveBackend]) -> int:
+        """Requests in flight at all these together. O(members * processes)."""
+        return self._in_flight.of_many([m.row for m in members])
+
+    def retrying(self, members: Sequence[LiveBackend]) -> int:
+        """Requests that failed at one of these and are tried again. As above."""
+        return self._in_flight.retrying([m.row for m in members])
+
     def head_time_s(self, candidate: LiveBackend) -> float:
         """See `Loads.head_time_s`."""
         return candidate.head_time_s

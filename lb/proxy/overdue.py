@@ -12,7 +12,9 @@ response or a tunnel on its way breaks off.
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+from lb.shm.layout import Counter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from lb.shm import SharedFile
     from lb.upstream.backend import LiveBackend
 
-WHY = "its time to drain is over"
+WHY: Final = "its time to drain is over"
+CUT: Final = int(Counter.CUT)
 
 
 class Log(Protocol):
@@ -35,7 +38,8 @@ def cut_overdue(
 ) -> float:
     """Cut what is overdue at unix time `now`; how many seconds until more will be.
 
-    2 us while no backend drains with a deadline, in a table of 64 rows.
+    One thread of a process may call it. 2 us while no backend drains with a deadline,
+    in a table of 64 rows.
     """
     cuts = file.cuts()
     if not cuts:
@@ -45,6 +49,15 @@ def cut_overdue(
         left_s = cuts.get(backend.id, inf) - now
         if left_s > 0:
             next_s = min(next_s, left_s)
-        elif count := backend.cut(WHY):
-            log.warning("backend %s: %d requests are cut, %s", backend.name, count, WHY)
+        elif under_way := backend.under_way():
+            # Counted first: whoever sees that nothing is in flight sees why.
+            file.cells[backend.cells.block + CUT] += len(under_way)
+            log.warning(
+                "backend %s: %d in flight are cut, %s",
+                backend.name,
+                len(under_way),
+                WHY,
+            )
+            for connection in under_way:
+                connection.cut(WHY)
     return next_s

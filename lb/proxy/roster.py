@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 
 class Roster:
-    """The backends of one process, sorted into its sets."""
+    """The backends of one process, sorted into its sets.
+
+    `follow` is called before a changed table is read: it may change `sets`.
+    """
 
     def __init__(
         self,
@@ -39,11 +42,14 @@ class Roster:
         slot: Slot,
         sets: Mapping[str, BackendSet],
         make: Callable[[Backend], LiveBackend],
+        *,
+        follow: Callable[[], None] = lambda: None,
     ) -> None:
         self._file = file
         self._slot = slot
         self._sets = sets
         self._make = make
+        self._follow = follow
         self._cells = file.cells
         self._cell_a, self._cell_b = file.generation_cells
         self._seen = -1
@@ -76,6 +82,8 @@ class Roster:
             seen = table + self._cells[self._cell_b]
             is_new = table != self._table_seen
             if is_new:
+                # First the settings, whose sets the rows are sorted into.
+                self._follow()
                 self._read_table()
                 self._table_seen = table
             if self._read_verdicts() or is_new:

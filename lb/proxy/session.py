@@ -215,7 +215,8 @@ class Session(Conversation):
             try:
                 self._send(rest)
             except (StreamClosedError, StreamTimeoutError):
-                self._record(request, head.status, head.length, LEFT)
+                had = max(0, head.length - len(rest))
+                self._record(request, head.status, had, LEFT)
                 raise
             self._record(request, head.status, head.length)
             return keep_alive

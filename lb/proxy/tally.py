@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lb.upstream.backend import LiveBackend
 
 RETRIES: Final = int(Counter.RETRIES)
+REFUSED: Final = int(Counter.REFUSED)
 FAILURES: Final = int(Counter.FAILURES)
 
 
@@ -35,6 +36,12 @@ class Tally(Protocol):
 
     def attempt(self, backend: LiveBackend, *, is_retry: bool) -> None:
         """An attempt begins."""
+
+    def enter_retry(self, failed: LiveBackend) -> RowCells:
+        """One more goes elsewhere for `failed`; the cells for `leave_retry`."""
+
+    def leave_retry(self, cells: RowCells, *, is_refused: bool = False) -> None:
+        """One less; it never went if it `is_refused`, which is counted."""
 
     def fail(self, backend: LiveBackend, label: str, *, to_connect: bool) -> None:
         """It failed; where it could not connect, the checker will probe now."""
@@ -68,6 +75,18 @@ class PlainTally:
         self._cells[block] += 1
         if is_retry:
             self._cells[block + RETRIES] += 1
+
+    def enter_retry(self, failed: LiveBackend) -> RowCells:
+        """See `Tally.enter_retry`."""
+        cells = failed.cells
+        self._cells[cells.retrying] += 1
+        return cells
+
+    def leave_retry(self, cells: RowCells, *, is_refused: bool = False) -> None:
+        """See `Tally.leave_retry`."""
+        self._cells[cells.retrying] -= 1
+        if is_refused:
+            self._cells[cells.block + REFUSED] += 1
 
     def fail(self, backend: LiveBackend, label: str, *, to_connect: bool) -> None:
         """See `Tally.fail`."""
@@ -103,6 +122,16 @@ class LockedTally(PlainTally):
         """See `Tally.attempt`."""
         with self._lock:
             super().attempt(backend, is_retry=is_retry)
+
+    def enter_retry(self, failed: LiveBackend) -> RowCells:
+        """See `Tally.enter_retry`."""
+        with self._lock:
+            return super().enter_retry(failed)
+
+    def leave_retry(self, cells: RowCells, *, is_refused: bool = False) -> None:
+        """See `Tally.leave_retry`."""
+        with self._lock:
+            super().leave_retry(cells, is_refused=is_refused)
 
     def fail(self, backend: LiveBackend, label: str, *, to_connect: bool) -> None:
         """See `Tally.fail`."""

@@ -47,11 +47,11 @@ def failing(outcome: Outcome) -> str:
     """Why a wait did not end well, in a sentence for each reason."""
     reasons = []
     if outcome.cut:
-        reasons.append(f"{outcome.cut} in flight at the deadline were cut")
+        reasons.append(f"{outcome.cut} in flight were cut at the deadline")
     if outcome.left:
-        reasons.append(f"{outcome.left} of them are not over yet")
+        reasons.append(f"{outcome.left} in flight are not over even now")
     if outcome.behind:
-        reasons.append(f"{outcome.behind} processes have not seen the change")
+        reasons.append(f"workers that have not seen it: {outcome.behind}")
     if outcome.not_up:
         reasons.append(f"{', '.join(outcome.not_up)} not UP")
     return f"Not done after {outcome.waited_s:.1f} s: {'; '.join(reasons)}."

@@ -19,6 +19,7 @@ def state_report(file: SharedFile) -> Report:
     return {
         "state_path": str(file.path),
         "generation": file.generation(),
+        "settings_generation": file.settings_generation(),
         "checker_pid": leader_pid(file),
         "workers": worker_reports(file),
         "backends": backend_reports(file),
@@ -40,6 +41,8 @@ def worker_reports(file: SharedFile) -> list[Report]:
             "heartbeat_age_s": round(max(0.0, now - slot.heartbeat), 3),
             "generation_seen": slot.generation_seen,
             "behind": max(0, generation - slot.generation_seen),
+            "settings_seen": slot.settings_seen,
+            "is_leaving": slot.is_leaving,
             "connections": slot.connections,
             "accepted": slot.accepted,
             "requests": slot.requests,

@@ -25,8 +25,9 @@ from lb.shm.record import ProbeRecord, verdict_in
 from lb.shm.recorder import Passage, Recorder
 from lb.shm.slots import Slot, SlotState
 from lb.shm.snapshot import BackendState
-from lb.shm.table import TableRow
+from lb.shm.table import TableRow, identity
 from lb.shm.totals import BackendTotals, Latencies, WorkerTotals
+from lb.shm.turns import Turns
 
 __all__ = [
     "Arrivals",
@@ -54,9 +55,11 @@ __all__ = [
     "SlotState",
     "TableEditor",
     "TableRow",
+    "Turns",
     "VerdictWriter",
     "WorkerTotals",
     "edit_table",
+    "identity",
     "leader_pid",
     "publish",
     "retire",

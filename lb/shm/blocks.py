@@ -38,13 +38,15 @@ class RowCells:
     """Where a process counts what it does for one backend; all are indices of cells.
 
     `block` is the first of the `lb.shm.layout.Counter`s, so it is where attempts are
-    counted; `id` is the backend's, 0 for none.
+    counted; `id` is the backend's, 0 for none. `retrying` counts requests that go
+    elsewhere because of it.
     """
 
     id: int
     in_flight: int
     connect_failures: int
     block: int
+    retrying: int
 
 
 def claim(
@@ -58,8 +60,8 @@ def claim(
 ) -> RowCells:
     """The cells of the backend `row_id` in `row`, all zero if they were another's.
 
-    IN_FLIGHT stays as it is: requests of the row's last backend may still be under
-    way in this process.  Costs 8 us for a new row.
+    IN_FLIGHT and RETRYING stay as they are: requests of the row's last backend may
+    still be under way in this process.  Costs 8 us for a new row.
 
     Raises:
         OSError: there is no space for the block.
@@ -74,22 +76,28 @@ def claim(
         reserve(block, BLOCK_CELLS, spare)
         cells[block : block + BLOCK_CELLS] = _NOTHING
         cells[owner] = row_id
-    return RowCells(row_id, in_flight_cell(geometry, slot, row), failures, block)
+    at, retrying = in_flight_cell(geometry, slot, row), _retrying(geometry, slot, row)
+    return RowCells(row_id, at, failures, block, retrying)
 
 
 def unkept(geometry: Geometry, *, slot: int, row: int, row_id: int) -> RowCells:
     """The same for a backend whose figures have no space: they are counted away."""
     failures = geometry.column(slot, Column.CONNECT_FAILURES) + row
     at = in_flight_cell(geometry, slot, row)
-    return RowCells(row_id, at, failures, geometry.nobody(slot))
+    retrying = _retrying(geometry, slot, row)
+    return RowCells(row_id, at, failures, geometry.nobody(slot), retrying)
 
 
 def no_backend(geometry: Geometry, *, slot: int) -> RowCells:
     """Where requests are counted that never had a backend; nothing is in flight."""
     nobody = geometry.nobody(slot)
-    return RowCells(0, nobody, nobody, geometry.no_backend(slot))
+    return RowCells(0, nobody, nobody, geometry.no_backend(slot), nobody)
 
 
 def in_flight_cell(geometry: Geometry, slot: int, row: int) -> int:
     """The cell that counts a row's requests under way."""
     return geometry.column(slot, Column.IN_FLIGHT) + row
+
+
+def _retrying(geometry: Geometry, slot: int, row: int) -> int:
+    return geometry.column(slot, Column.RETRYING) + row

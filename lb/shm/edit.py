@@ -35,7 +35,7 @@ class TableEditor:
     Each change becomes an event, by `who`.
     """
 
-    def __init__(self, cells: Cells, geometry: Geometry, who: str) -> None:
+    def __init__(self, cells: Cells, geometry: Geometry, who: str = "") -> None:
         self._cells = cells
         self._geometry = geometry
         self._who = who

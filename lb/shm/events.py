@@ -4,6 +4,23 @@ The builder writes what operators and settings change, the leader what health an
 attendance show; who reads takes both together by time.  A ring keeps the last 512, so
 somebody who comes again with a `Cursor` learns whether events were lost meanwhile.
 Names stand in the event itself, because a backend may be gone when it is read.
+
+EVENTS, the table's ring and then health's; 64 cells each.
+       0     1 keeper   WRITTEN      2 n + 1 while n is written, then 2 n + 2
+       1     1 keeper   AT           time
+       2     1 keeper   KIND         an `EventKind`
+       3     1 keeper   BACKEND      row id, 0: it is about no backend
+       4     1 keeper   BEFORE       a `Verdict`, a `Wish`, a weight or a pid
+       5     1 keeper   AFTER        the same
+       6     1 keeper   NAME_BYTES
+       7     1 keeper   REASON_BYTES
+       8     1 keeper   WHO_BYTES
+       9     7 keeper   WHO          who wanted it; empty: nobody, it happened
+      16    16 keeper   NAME         the backend's, as it may be gone
+      32    32 keeper   REASON
+    The keeper of the table's ring is the builder, of health's the leader.  Event
+    n of a ring is at n mod 512, and is a seqlock as REQUEST.  TABLE_EVENTS and
+    HEALTH_EVENTS are raised last: who reads them has all before them.
 """
 
 from __future__ import annotations
@@ -22,7 +39,6 @@ from lb.shm.layout import (
     NAME_CELLS,
     WHO_CELLS,
     Cells,
-    EventCell,
     Head,
 )
 
@@ -59,6 +75,25 @@ class EventKind(IntEnum):
     """`after` is its pid."""
     WORKER_WENT = 8
     """`before` was its pid."""
+    SETTINGS = 9
+    """Settings number `after` were put in force."""
+
+
+class EventCell(IntEnum):
+    """Cells of an event, from the event's first."""
+
+    WRITTEN = 0
+    AT = 1
+    KIND = 2
+    BACKEND = 3
+    BEFORE = 4
+    AFTER = 5
+    NAME_BYTES = 6
+    REASON_BYTES = 7
+    WHO_BYTES = 8
+    WHO = 9
+    NAME = 16
+    REASON = 32
 
 
 KINDS: Final = {int(kind): kind for kind in EventKind}

@@ -12,13 +12,13 @@ import contextlib
 import errno
 import mmap
 import os
-import stat
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from lb.errors import StateFileError
 from lb.shm import slots, table
+from lb.shm.document import read_document
 from lb.shm.edit import edit_table
 from lb.shm.events import Cursor, Events, end_of, read_events
 from lb.shm.gauges import Gauges, read_gauges
@@ -28,11 +28,13 @@ from lb.shm.layout import (
     CELL_BYTES,
     HEADER_CELLS,
     LOCK_BUILDER,
+    LOCK_LEADER,
     Cells,
     Head,
     Row,
 )
 from lb.shm.locks import ByteLocks, held
+from lb.shm.place import is_named, open_checked, translated
 from lb.shm.recent import RequestRecord, read_recent
 from lb.shm.snapshot import BackendState, read_backends
 from lb.shm.totals import (
@@ -49,71 +51,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from lb.model import Wish
-
-REMEDIES = {
-    errno.ENOENT: "it does not exist",
-    errno.ELOOP: "it is a symbolic link, which is not followed",
-    errno.EACCES: "this user may not read and write it",
-    errno.EPERM: "this user may not read and write it",
-    errno.ENOTDIR: "a part of its path is not a folder",
-    errno.EISDIR: "it is a folder",
-    errno.ENXIO: "it is not a regular file",
-    errno.EROFS: "its file system is read-only",
-    errno.ENOSPC: "its file system is full",
-    errno.EDQUOT: "the disk quota is used up",
-}
-
-
-def translated(path: Path, error: OSError) -> StateFileError:
-    """A system call's failure on the state file, said to a person."""
-    why = REMEDIES.get(error.errno or 0, os.strerror(error.errno or 0))
-    return StateFileError(f"cannot use the state file {path}: {why}")
-
-
-def open_checked(path: Path) -> int:
-    """A descriptor of the file at `path`, which is regular and ours.
-
-    The caller closes it.
-
-    Raises:
-        StateFileError: for a link, another kind of file, or another's file.
-        FileNotFoundError: when there is none.
-    """
-    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-    try:
-        fd = os.open(path, flags)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise translated(path, error) from error
-    try:
-        _check_kind(path, os.fstat(fd))
-    except StateFileError:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _check_kind(path: Path, status: os.stat_result) -> None:
-    """Condition 1 of a valid file."""
-    if not stat.S_ISREG(status.st_mode):
-        raise StateFileError(
-            f"cannot use the state file {path}: it is not a regular file"
-        )
-    if status.st_uid != os.geteuid():
-        raise StateFileError(
-            f"cannot use the state file {path}: it belongs to user {status.st_uid},"
-            f" this process is user {os.geteuid()}; set state.path to a file of yours"
-        )
-
-
-def is_named(path: Path, fd: int) -> bool:
-    """Whether `path` is the name of the file behind `fd`."""
-    try:
-        there = path.lstat()
-    except OSError:
-        return False
-    return os.path.samestat(there, os.fstat(fd))
 
 
 def geometry_of(fd: int) -> Geometry:
@@ -198,6 +135,10 @@ class SharedFile:
                 self._map.close()
             os.close(fd)
 
+    def is_in_use(self) -> bool:
+        """Whether another open of the file serves, checks or waits to check."""
+        return self.locks.is_others(LOCK_LEADER, 0)
+
     def is_current(self) -> bool:
         """Whether the path still names this file: a rebuild makes a new one."""
         return is_named(self.path, self._fd)
@@ -211,6 +152,20 @@ class SharedFile:
         table_cell, verdict_cell = self.generation_cells
         return int(self.cells[table_cell] + self.cells[verdict_cell])
 
+    def settings_generation(self) -> int:
+        """How often settings were put in force; 0 while nobody has done it."""
+        return int(self.cells[Head.SETTINGS_GENERATION])
+
+    def document(self) -> bytes:
+        """The settings in force, as `publish` was given them, or newer ones.
+
+        Raises:
+            StateFileError: there are none, or they cannot be read.
+        """
+        if not self.settings_generation():
+            raise StateFileError(f"no settings were put in force by {self.path}")
+        return read_document(self.path)
+
     def backends(self) -> list[BackendState]:
         """Every backend with all that is known of it, by row."""
         return read_backends(self.cells, self.geometry)
@@ -221,6 +176,11 @@ class SharedFile:
         Costs about 10 us a backend, a quarter of `backends`.
         """
         return list(table.read_rows(self.cells, self.geometry))
+
+    def now(self, row: table.TableRow) -> table.TableRow | None:
+        """The same backend as it is now; None if it has left the table. 10 us."""
+        found = table.read_row(self.cells, self.geometry, row.row)
+        return found if found is not None and found.id == row.id else None
 
     def removed(self) -> list[table.TableRow]:
         """The backends that the settings name and that were removed at run time."""

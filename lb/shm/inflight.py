@@ -1,4 +1,4 @@
-"""What is in flight at each backend over all living processes, read per request.
+"""What is in flight, or tried again, over all living processes, read per request.
 
 `SharedFile.in_flight` asks the kernel each time whether a slot's owner lives, which
 is right for people and too dear for a policy.  `InFlight` remembers whose columns
@@ -12,16 +12,22 @@ with 8 processes 0.65 ms.
 
 from __future__ import annotations
 
-from operator import add
-from typing import TYPE_CHECKING
+from operator import add, itemgetter
+from typing import TYPE_CHECKING, Final
 
 from lb.shm.layout import Column, Head
 from lb.shm.slots import living_slots
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lb.shm.geometry import Geometry
     from lb.shm.layout import Cells
     from lb.shm.locks import ByteLocks
+
+
+MANY: Final = 64
+"""From so many rows on, whole columns are read at once."""
 
 
 class InFlight:
@@ -33,6 +39,7 @@ class InFlight:
         self._locks = locks
         self._taken = -1
         self._columns: list[int] = []
+        self._retrying: list[int] = []
 
     def __repr__(self) -> str:
         return f"<InFlight of {len(self._columns)} processes>"
@@ -47,6 +54,7 @@ class InFlight:
         living = living_slots(self._cells, self._geometry, self._locks)
         column = self._geometry.column
         self._columns = [column(slot, Column.IN_FLIGHT) for slot in living]
+        self._retrying = [column(slot, Column.RETRYING) for slot in living]
 
     def of(self, row: int) -> int:
         """Requests under way at the row's backend. O(processes)."""
@@ -54,6 +62,28 @@ class InFlight:
         if cells[_TAKEN] != self._taken:
             self.refresh()
         return sum([cells[first + row] for first in self._columns])
+
+    def of_many(self, rows: Sequence[int]) -> int:
+        """Requests under way at all these together; see `retrying`."""
+        return self._sum(Column.IN_FLIGHT, rows)
+
+    def retrying(self, rows: Sequence[int]) -> int:
+        """Requests that failed at one of these and go elsewhere now, as budgeted.
+
+        O(rows * processes): 0.06 us for each; 0.6 ms for 2,000 and 8.
+        """
+        return self._sum(Column.RETRYING, rows)
+
+    def _sum(self, column: Column, rows: Sequence[int]) -> int:
+        cells = self._cells
+        if cells[_TAKEN] != self._taken:
+            self.refresh()
+        is_retrying = column is Column.RETRYING
+        firsts = self._retrying if is_retrying else self._columns
+        if len(rows) < MANY:
+            return sum([cells[first + row] for first in firsts for row in rows])
+        count, pick = self._geometry.rows, itemgetter(*rows)
+        return sum([sum(pick(cells[at : at + count].tolist())) for at in firsts])
 
     def all(self) -> list[int]:
         """Requests under way by row, for every row. O(rows * processes)."""

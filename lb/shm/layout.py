@@ -55,6 +55,7 @@ HEADER.  Cells 0-15 never change after the file got its name.
       16     1 builder  TABLE_GENERATION    +1 after each change of the rows
       17     1 builder  LAST_ID      the highest row id ever given
       18     1 builder  SLOTS_TAKEN  +1 whenever a process takes a slot
+      19     1 builder  SETTINGS_GENERATION  +1 when settings were put in force
       20     1 builder  TABLE_EVENTS how many events of the table there were, ever
       24     1 leader   VERDICT_GENERATION  +1 after each change of a verdict
       25     1 leader   LEADER_PID   meaningful while the leader lock is held
@@ -63,6 +64,10 @@ HEADER.  Cells 0-15 never change after the file got its name.
     The generation that a worker compares is the sum of both: neither ever
     falls, so the sum changes whenever one does.  The two lie on cache lines of
     their own.  All other cells are spare and zero.
+    The settings in force lie in a file of their own beside this one, which
+    `lb.shm.document` writes before SETTINGS_GENERATION is raised.  That is raised
+    before the rows change, and TABLE_GENERATION after them, so who sees new rows
+    can have the settings that they belong to.  0: no such file is to be believed.
 
 ROW, one per backend.
       at cells writer   name
@@ -127,41 +132,35 @@ HEAD, one per slot.
        5     1 owner    CONNECTIONS  of clients, open now
        6     1 owner    ACCEPTED     connections of clients, ever
        7     1 owner    ARRIVALS     window * 2^32 + those accepted in that window
+       8     1 owner    SETTINGS_SEEN  the SETTINGS_GENERATION it goes by
+       9     1 owner    ARBITER      pid of who forked it and reloads; 0: nobody
+      10     1 owner    LEAVING      1 while it only finishes what it has
       14     1 owner    QUEUED       requests that wait for a backend, at HEARTBEAT
       16    10 owner    STATUSES     requests by hundreds of the status they got
       32    40 owner    ENDINGS      requests that ended badly, by label
+      80    32 owner    WAITING      since when the first waits, by set
     Totals only grow, also over a slot's owners.  CONNECTIONS, ARRIVALS, QUEUED,
-    and IN_FLIGHT and IDLE in the body, are set to zero by whoever takes the lock
-    of a slot whose owner died.  A window is an eighth of a second of the
-    monotonic clock; ARRIVALS is 0 while its owner accepts none.  STATUSES counts
-    under 0 what was given no status at all, and both count also what the balancer
-    answered by itself.  A label's number is its place in `lb.shm.labels`.
+    WAITING, and IN_FLIGHT, RETRYING and IDLE in the body, are set to zero by
+    whoever takes the lock of a slot whose owner died.  A window is an eighth of a
+    second of the monotonic clock; ARRIVALS is 0 while its owner accepts none.
+    WAITING is in microseconds of that clock (0: nobody waits), at the CRC-32 of
+    the set's name modulo 32.  STATUSES counts under 0 what was given no status at
+    all, and both count also what the balancer answered by itself.  A label's
+    number is its place in `lb.shm.labels`.
 
-EVENTS, two rings: the table's and then health's, 512 events of 64 cells each.
-       0     1 keeper   WRITTEN      2 n + 1 while n is written, then 2 n + 2
-       1     1 keeper   AT           time
-       2     1 keeper   KIND         an `EventKind`
-       3     1 keeper   BACKEND      row id, 0: it is about no backend
-       4     1 keeper   BEFORE       a `Verdict`, a `Wish`, a weight or a pid
-       5     1 keeper   AFTER        the same
-       6     1 keeper   NAME_BYTES
-       7     1 keeper   REASON_BYTES
-       8     1 keeper   WHO_BYTES
-       9     7 keeper   WHO          who wanted it; empty: nobody, it happened
-      16    16 keeper   NAME         the backend's, as it may be gone
-      32    32 keeper   REASON
-    The keeper of the table's ring is the builder, of health's the leader.  Event
-    n of a ring is at n mod 512, and is a seqlock as REQUEST.  TABLE_EVENTS and
-    HEALTH_EVENTS are raised last: who reads them has all before them.
+EVENTS are two rings of 512 events, the table's and health's: `lb.shm.events`.
 
-BODY, one per slot; n is ROWS, m is 4 n rounded up to a multiple of 512.
+BODY, one per slot; n is ROWS, m is 5 n rounded up to a multiple of 512.
        0     n owner    IN_FLIGHT    a column: a cell for each row
        n     n owner    OWNER        which row id the row's block speaks of
      2*n     n owner    CONNECT_FAILURES   connects to the row that failed
-     3*n     n owner    IDLE         pooled connections that wait, at HEARTBEAT
+     3*n     n owner    RETRYING     requests that failed there, or are slow
+                                     there, and go elsewhere now
+     4*n     n owner    IDLE         pooled connections that wait, at HEARTBEAT
        m 32768 owner    REQUESTS     the last 1024 requests, 32 cells each
      ...   512 owner    BLOCKS       one for each row, and two more
     Columns lie together because policies and the checker read whole ones.
+    RETRYING counts only what the retry budget bounds.
     The block behind the last row's counts requests that had no backend; the
     one behind that takes what is counted for nobody (a backend that is gone,
     a row without space), and is not read.
@@ -171,6 +170,8 @@ BLOCK, what one process counted for one backend.
        1     1 owner    RETRIES      of these, not the first of their request
        2     1 owner    BYTES_IN     bytes of bodies from clients
        3     1 owner    BYTES_OUT    bytes of bodies to clients
+       4     1 owner    CUT          what was cut when its time to drain was over
+       5     1 owner    REFUSED      retries after it that the budget refused
        6    10 owner    RESPONSES    by hundreds of the status, as STATUSES
       16    40 owner    FAILURES     attempts that failed, by label
       64   212 owner    TO_HEAD      histogram of the time to a response head
@@ -240,6 +241,7 @@ REASON_CELLS: Final = 32
 DETAIL_CELLS: Final = 8
 STATUS_CELLS: Final = 10
 LABEL_CELLS: Final = 40
+WAITING_CELLS: Final = 32
 EVENT_CELLS: Final = 64
 EVENTS_KEPT: Final = 512
 WHO_CELLS: Final = 7
@@ -252,7 +254,7 @@ FACTS: Final = struct.Struct("@dQQQQQQffffHHB15s8s40s40s68s")
 
 MAGIC_CELL: Final = int.from_bytes(b"evenhand", sys.byteorder)
 BYTE_ORDER_CELL: Final = 0x0102030405060708
-MAJOR_VERSION: Final = 3
+MAJOR_VERSION: Final = 4
 MINOR_VERSION: Final = 0
 
 LOCK_BUILDER: Final = 1 << 40
@@ -283,6 +285,7 @@ class Head(IntEnum):
     TABLE_GENERATION = 16
     LAST_ID = 17
     SLOTS_TAKEN = 18
+    SETTINGS_GENERATION = 19
     TABLE_EVENTS = 20
     VERDICT_GENERATION = 24
     LEADER_PID = 25
@@ -341,9 +344,13 @@ class SlotCell(IntEnum):
     CONNECTIONS = 5
     ACCEPTED = 6
     ARRIVALS = 7
+    SETTINGS_SEEN = 8
+    ARBITER = 9
+    LEAVING = 10
     QUEUED = 14
     STATUSES = 16
     ENDINGS = 32
+    WAITING = 80
 
 
 class Column(IntEnum):
@@ -352,24 +359,8 @@ class Column(IntEnum):
     IN_FLIGHT = 0
     OWNER = 1
     CONNECT_FAILURES = 2
-    IDLE = 3
-
-
-class EventCell(IntEnum):
-    """Cells of an event, from the event's first."""
-
-    WRITTEN = 0
-    AT = 1
-    KIND = 2
-    BACKEND = 3
-    BEFORE = 4
-    AFTER = 5
-    NAME_BYTES = 6
-    REASON_BYTES = 7
-    WHO_BYTES = 8
-    WHO = 9
-    NAME = 16
-    REASON = 32
+    RETRYING = 3
+    IDLE = 4
 
 
 class Counter(IntEnum):
@@ -379,6 +370,8 @@ class Counter(IntEnum):
     RETRIES = 1
     BYTES_IN = 2
     BYTES_OUT = 3
+    CUT = 4
+    REFUSED = 5
     RESPONSES = 6
     FAILURES = 16
     TO_HEAD = 64

@@ -23,6 +23,7 @@ from lb.shm.layout import (
     BLOCK_CELLS,
     LOCK_SLOTS,
     STATUS_CELLS,
+    WAITING_CELLS,
     Cells,
     Column,
     Head,
@@ -30,6 +31,7 @@ from lb.shm.layout import (
     SlotCell,
 )
 from lb.shm.recorder import Recorder
+from lb.shm.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,6 +71,11 @@ class SlotState:
     accepted: int
     requests: int
     in_flight: int
+    settings_seen: int = 0
+    arbiter: int = 0
+    """Pid of the gunicorn arbiter that forked it, 0 if none did."""
+    is_leaving: bool = False
+    """Whether it takes no more connections."""
     queued: int = 0
     idle: int = 0
 
@@ -178,6 +185,10 @@ class Slot:
         """This process's connections beside those of the others."""
         return Arrivals(self.cells, self._geometry, self.index)
 
+    def turns(self, name: str) -> Turns:
+        """This process's place among those that wait for the set called `name`."""
+        return Turns(self.cells, self._geometry, slot=self.index, name=name)
+
     def beat(self, now: float) -> None:
         """Tell that this process runs, at unix time `now` in seconds."""
         self.cells[self._head + SlotCell.HEARTBEAT] = microseconds(now)
@@ -196,6 +207,27 @@ class Slot:
     def see(self, generation: int) -> None:
         """Tell which generation this process's view was built from."""
         self.cells[self._head + SlotCell.SEEN] = generation
+
+    def see_settings(self, generation: int) -> None:
+        """Tell by which settings this process goes."""
+        self.cells[self._head + SlotCell.SETTINGS_SEEN] = generation
+
+    def tell_arbiter(self, pid: int) -> None:
+        """Tell who forked this process and will heed a SIGHUP."""
+        self.cells[self._head + SlotCell.ARBITER] = pid
+
+    def leave(self) -> None:
+        """Tell that this process takes no more connections."""
+        self.cells[self._head + SlotCell.LEAVING] = 1
+
+    def has_company(self) -> bool:
+        """Whether another living process still takes connections. Some 5 us."""
+        cells, geometry = self.cells, self._geometry
+        return any(
+            not cells[geometry.head(index) + SlotCell.LEAVING]
+            for index in living_slots(cells, geometry, self._locks)
+            if index != self.index
+        )
 
     def release(self) -> None:
         """Leave the slot to others; nothing of it is in flight any more."""
@@ -251,7 +283,13 @@ def _move_in(
     cells[at + SlotCell.PID] = pid
     cells[at + SlotCell.STARTED] = microseconds(now)
     cells[at + SlotCell.HEARTBEAT] = microseconds(now)
-    cells[at + SlotCell.SEEN] = 0
+    for cell in (
+        SlotCell.SEEN,
+        SlotCell.SETTINGS_SEEN,
+        SlotCell.ARBITER,
+        SlotCell.LEAVING,
+    ):
+        cells[at + cell] = 0
     cells[at + SlotCell.STATE] = Use.LIVE
     cells[Head.SLOTS_TAKEN] += 1
 
@@ -262,14 +300,16 @@ def _empty(cells: Cells, geometry: Geometry, index: int, state: Use) -> None:
 
 
 def _zero_present(cells: Cells, geometry: Geometry, index: int) -> None:
-    """Zero what a slot says of now, not of all time; 80 us for 4,096 rows."""
-    for cell in (SlotCell.ARRIVALS, SlotCell.CONNECTIONS, SlotCell.QUEUED):
-        cells[geometry.head(index) + cell] = 0
-    for column in (Column.IN_FLIGHT, Column.IDLE):
-        first = geometry.column(index, column)
-        counts = cells[geometry.column_cells(index, column)].tolist()
-        for row in [row for row, count in enumerate(counts) if count]:
-            cells[first + row] = 0
+    """Zero what a slot says of now, not of all time; 0.25 ms for 4,096 rows."""
+    head = geometry.head(index)
+    waiting = range(SlotCell.WAITING, SlotCell.WAITING + WAITING_CELLS)
+    for cell in (SlotCell.ARRIVALS, SlotCell.CONNECTIONS, SlotCell.QUEUED, *waiting):
+        cells[head + cell] = 0
+    for name in (Column.IN_FLIGHT, Column.RETRYING, Column.IDLE):
+        first = geometry.column(index, name)
+        for row, count in enumerate(cells[geometry.column_cells(index, name)].tolist()):
+            if count:
+                cells[first + row] = 0
 
 
 def sweep(cells: Cells, geometry: Geometry, locks: ByteLocks) -> list[int]:
@@ -338,6 +378,9 @@ def _read(cells: Cells, geometry: Geometry, index: int, *, alive: bool) -> SlotS
         accepted=cells[at + SlotCell.ACCEPTED],
         requests=sum(cells[statuses : statuses + STATUS_CELLS].tolist()),
         in_flight=sum(cells[in_flight].tolist()) if alive else 0,
+        settings_seen=cells[at + SlotCell.SETTINGS_SEEN],
+        arbiter=cells[at + SlotCell.ARBITER],
+        is_leaving=bool(cells[at + SlotCell.LEAVING]),
         queued=cells[at + SlotCell.QUEUED] if alive else 0,
         idle=sum(cells[idle].tolist()) if alive else 0,
     )

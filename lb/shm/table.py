@@ -229,6 +229,26 @@ def is_same(rows: Sequence[TableRow], backends: Sequence[Backend]) -> bool:
     return have == want
 
 
+def require_room(cells: Cells, geometry: Geometry, backends: Sequence[Backend]) -> None:
+    """Nothing, if there is a row for each that `write_rows` would leave.
+
+    Raises:
+        StateFileError: there are too many.
+    """
+    away = {identity(row.backend) for row in read_removed(cells, geometry)}
+    stay = {
+        identity(row.backend)
+        for row in read_rows(cells, geometry)
+        if row.settings_weight is None
+    }
+    wanted = {identity(backend) for backend in backends}
+    if (count := len((wanted - away) | stay)) > geometry.rows:
+        raise StateFileError(
+            f"the state file has room for {geometry.rows} backends, not for"
+            f" {count}: stop all processes that use it, then start again"
+        )
+
+
 def write_rows(cells: Cells, geometry: Geometry, backends: Sequence[Backend]) -> None:
     """Make the rows hold what settings say; the generation is stored last.
 
@@ -237,18 +257,10 @@ def write_rows(cells: Cells, geometry: Geometry, backends: Sequence[Backend]) ->
     Raises:
         StateFileError: when there are more backends than rows, before any store.
     """
+    require_room(cells, geometry, backends)
     wanted = {identity(backend): backend for backend in backends}
     rows = list(read_rows(cells, geometry))
-    removed = list(read_removed(cells, geometry))
-    away = {identity(row.backend) for row in removed}
-    added = [row for row in rows if row.settings_weight is None]
-    stay = {identity(row.backend) for row in added}
-    if (count := len((wanted.keys() - away) | stay)) > geometry.rows:
-        raise StateFileError(
-            f"the state file has room for {geometry.rows} backends, not for"
-            f" {count}: stop all processes that use it, then start again"
-        )
-    for row in removed:
+    for row in list(read_removed(cells, geometry)):
         _settle_removed(cells, geometry, row, wanted.pop(identity(row.backend), None))
     is_new = not cells[Head.TABLE_GENERATION]
     for row in rows:

@@ -52,13 +52,16 @@ class BackendTotals:
 
     `responses` are requests that ended here, by hundreds of the status that the
     client got (0: it got none); `failures` are attempts that failed, by label, those
-    that never happened left out.  Bytes are of bodies, in from clients.
+    that never happened left out.  `refused_retries` would have followed an attempt
+    here, had the budget allowed it.  Bytes are of bodies, in from clients.
     """
 
     attempts: int = 0
     retries: int = 0
+    refused_retries: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+    cut: int = 0
     connect_failures: int = 0
     responses: tuple[int, ...] = (0,) * STATUS_CELLS
     failures: dict[str, int] = field(default_factory=dict)
@@ -118,8 +121,10 @@ def made_totals(counts: tuple[int, ...], failed_connects: int) -> BackendTotals:
     return BackendTotals(
         attempts=counts[Counter.ATTEMPTS],
         retries=counts[Counter.RETRIES],
+        refused_retries=counts[Counter.REFUSED],
         bytes_in=counts[Counter.BYTES_IN],
         bytes_out=counts[Counter.BYTES_OUT],
+        cut=counts[Counter.CUT],
         connect_failures=failed_connects,
         responses=counts[responses : responses + STATUS_CELLS],
         failures=_by_label(counts[failures : failures + LABEL_CELLS]),

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from lb.shm import RowCells
 from lb.streams.stream import NEVER
 from lb.upstream.connection import Connection
+from lb.upstream.idle_limit import IdleLimit
 
 if TYPE_CHECKING:
     from lb.http1.response import ResponseParser
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from lb.streams.stream import Transport
 
 
-NO_CELLS: Final = RowCells(0, -1, -1, -1)
+NO_CELLS: Final = RowCells(0, -1, -1, -1, -1)
 """Of a backend that the roster has not placed yet."""
 
 
@@ -55,6 +57,7 @@ class LiveBackend:
         "group",
         "head_time_s",
         "id",
+        "idle_limit",
         "is_backup",
         "is_usable",
         "max_in_flight",
@@ -85,6 +88,8 @@ class LiveBackend:
         self._transport = transport
         self._parser = parser
         self._limits = limits
+        self.idle_limit = IdleLimit(limits.idle_s)
+        """How long its idle connections are kept, as learned here."""
         # append, pop and remove of a deque are atomic: threads may share it.
         self._idle: deque[Connection] = deque()
         self._connections: set[Connection] = set()
@@ -94,6 +99,19 @@ class LiveBackend:
         self.weight = backend.weight
         self.max_in_flight = backend.max_in_flight
         self.is_backup = backend.backup
+
+    def use(self, parser: ResponseParser, limits: PoolLimits) -> None:
+        """Go by other limits; idle connections beyond them are closed, oldest first."""
+        self._parser = parser
+        self._limits = limits
+        self.idle_limit.bound(limits.idle_s)
+        while len(self._idle) > limits.idle:
+            try:
+                connection = self._idle.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            connection.is_idle = False
+            connection.close()
 
     def __repr__(self) -> str:
         return f"<LiveBackend {self.name} idle={len(self._idle)}>"
@@ -122,6 +140,7 @@ class LiveBackend:
             ):
                 connection.stream.deadline = NEVER
                 return connection
+            self._learn(connection, now)
             connection.close()
         return None
 
@@ -136,16 +155,13 @@ class LiveBackend:
         """It was closed."""
         self._connections.discard(connection)
 
-    def cut(self, why: str) -> int:
-        """End every request that is under way here; how many there were.
+    def under_way(self) -> list[Connection]:
+        """The connections that carry a request or a tunnel and were not cut. O(n).
 
-        Connects that are under way go on, so this is to be asked again. O(connections).
+        Connects that are under way come later, so this is to be asked again.
         """
         found = list(self._connections)
-        busy = [each for each in found if not (each.is_idle or each.is_cut)]
-        for connection in busy:
-            connection.cut(why)
-        return len(busy)
+        return [each for each in found if not (each.is_idle or each.is_cut)]
 
     def put(self, connection: Connection, now: float) -> None:
         """Keep a connection for another request, or close it when it cannot be."""
@@ -160,10 +176,8 @@ class LiveBackend:
             connection.close()
             return
         connection.is_idle = True
-        idle_s = self._limits.idle_s
-        if idle_s > connection.idle_limit_s:
-            idle_s = connection.idle_limit_s
-        expires = now + idle_s
+        connection.idle_since = now
+        expires = now + self.idle_limit.keep_s
         stream.deadline = connection.expires = min(expires, too_old)
         self._idle.append(connection)
 
@@ -174,7 +188,16 @@ class LiveBackend:
         except ValueError:  # taken meanwhile by another thread
             return
         connection.is_idle = False
+        self._learn(connection, monotonic())
         connection.close()
+
+    def _learn(self, connection: Connection, now: float) -> None:
+        """From an idle connection that its backend closed, or that expired."""
+        idle_s, limit = now - connection.idle_since, self.idle_limit
+        if now <= connection.expires:
+            limit.lost(idle_s, now)
+        elif idle_s >= limit.keep_s:
+            limit.outlived(now)
 
     def close_idle(self) -> None:
         """Close every idle connection: the backend is down, drains or is gone."""

@@ -25,7 +25,7 @@ from lb.streams.splice import WORTH_BYTES, Pipe
 from lb.streams.stream import ENDED_LONG_AGO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from lb.http1.response import ResponseHead, ResponseParser
     from lb.streams.stream import Stream
@@ -46,7 +46,7 @@ class Connection:
         "born",
         "client",
         "expires",
-        "idle_limit_s",
+        "idle_since",
         "is_cut",
         "is_idle",
         "is_reusable",
@@ -67,8 +67,8 @@ class Connection:
         self.is_cut = False
         self.expires = inf
         """When, on the monotonic clock, an idle one is too old to be used again."""
-        self.idle_limit_s = inf
-        """Seconds to stay unused at most, as far as the backend has said."""
+        self.idle_since = 0.0
+        """Since when an idle one is so, on the monotonic clock."""
         self.is_reusable = True
         self._parser = parser
         self._buffer = b""
@@ -161,10 +161,13 @@ class Connection:
         self.on_answer = on_answer
         self.stream.watch()
 
-    def whole_answer(self, method: bytes) -> tuple[ResponseHead, bytes] | None:
+    def whole_answer(
+        self, method: bytes, except_for: Container[int] = ()
+    ) -> tuple[ResponseHead, bytes] | None:
         """The final response and its body, if just that is here, without waiting.
 
-        None for everything else: then nothing is lost, and `read_head` goes on.
+        None for everything else, and for the statuses `except_for`: then nothing is
+        lost, and `read_head` goes on.
         """
         stream = self.stream
         self.on_answer = None
@@ -180,12 +183,13 @@ class Connection:
             head is None
             or head.length != len(data) - head.size
             or head.status < 200
+            or head.status in except_for
             or (head.length == 0 and (head.declared_length > 0 or head.is_chunked))
         ):
             self._buffer = data
             return None
         if head.keep_alive_s >= 0:
-            self.idle_limit_s = stay_below(head.keep_alive_s)
+            self.backend.idle_limit.said(head.keep_alive_s)
         if not head.keep_alive:
             self.is_reusable = False
         return head, data[head.size :]
@@ -222,14 +226,6 @@ class Connection:
             self.client.deadline = ENDED_LONG_AGO
 
 
-def stay_below(limit_s: int) -> float:
-    """How long to keep a connection idle that its backend closes after `limit_s`.
-
-    A second less, or half of a short limit: our request must not cross its close.
-    """
-    return max(limit_s - 1.0, limit_s / 2)
-
-
 T = TypeVar("T")
 
 
@@ -258,7 +254,7 @@ class Body:
         self._connection = connection
         self._framing = framing
         if head.keep_alive_s >= 0:
-            connection.idle_limit_s = stay_below(head.keep_alive_s)
+            connection.backend.idle_limit.said(head.keep_alive_s)
         if not head.keep_alive or head.length == UNTIL_CLOSE:
             connection.is_reusable = False
         self.is_done = framing.is_done

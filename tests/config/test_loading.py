@@ -115,7 +115,8 @@ def test_defaults_are_the_contract(tmp_path: Path) -> None:
         "body": "", "concurrency": 64,
     }  # fmt: skip
     assert settings.timeouts.model_dump() == {
-        "connect": 3, "response": 60, "idle": 60, "request_head": 10, "keepalive": 75
+        "connect": 3, "response": 60, "idle": 60, "request_head": 10, "keepalive": 75,
+        "request": 0,
     }  # fmt: skip
     assert settings.limits.head_bytes == 65536
     assert settings.retries.attempts == 3

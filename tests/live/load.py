@@ -16,19 +16,34 @@ from tests.waiting import DEADLINE_S, wait_for
 class Load:
     """`clients` threads that GET `target`, half of them on kept-alive connections.
 
-    Runs from the start of its block to the end.
+    All of them, if `keeps_alive`; each pauses for `pause_s` between two requests. A
+    connection that is closed without a word is a failed request. Runs from the start
+    of its block to the end.
     """
 
-    def __init__(self, port: int, *, clients: int = 8, target: str = "/") -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        clients: int = 8,
+        target: str = "/",
+        keeps_alive: bool = False,
+        pause_s: float = 0.0,
+    ) -> None:
         self._port = port
         self._target = target
+        self._pause_s = pause_s
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self.served: Counter[str] = Counter()
         """Good answers by the backend that gave them."""
         self.failures: list[str] = []
+        self.partings = 0
+        """Good answers with `Connection: close`, the last of their connection."""
         self._threads = [
-            threading.Thread(target=self._run, args=(i % 2 == 0,), daemon=True)
+            threading.Thread(
+                target=self._run, args=(keeps_alive or i % 2 == 0,), daemon=True
+            )
             for i in range(clients)
         ]
 
@@ -73,10 +88,13 @@ class Load:
             if answer.status == 200:
                 with self._lock:
                     self.served[answer.headers["X-Backend"]] += 1
+                    self.partings += answer.headers["Connection"] == "close"
             else:
                 self._fail(f"{answer.status} {answer.headers['Proxy-Status']}")
             if not keeps_alive:
                 connection.close()
+            if self._pause_s:
+                self._stop.wait(self._pause_s)
         connection.close()
 
     def _fail(self, why: str) -> None:

@@ -18,16 +18,21 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.live
 
+COMMANDS = (
+    "add", "check", "drain", "explain", "health", "maint", "ready", "recent",
+    "remove", "status", "weight",
+)  # fmt: skip
+
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help_names_the_commands(option: str) -> None:
     ended = run_cli(option, env={})
     assert ended.returncode == 0
-    for command in ("check", "health", "status"):
+    for command in COMMANDS:
         assert f"\n  {command} " in ended.stdout
 
 
-@pytest.mark.parametrize("command", ["check", "health", "status"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_explains_itself(command: str) -> None:
     ended = run_cli(command, "-h", env={})
     assert ended.returncode == 0

@@ -285,7 +285,7 @@ def test_the_next_start_finds_the_old_file_usable(
         assert fetch(server.port, get()).status == 200
         server.kill()
     files = [path.name for path in server.state.parent.iterdir()]
-    assert sorted(files) == ["err.log", "out.log", "state"]
+    assert sorted(files) == ["err.log", "out.log", "state", "state.settings"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -339,13 +339,11 @@ def test_sighup_takes_a_changed_list_of_backends_into_use(
     server, path, one, two = reloadable
     server.wait_verdict("one", "UP")
     known_since = since(server, "one")
-    old = set(server.worker_pids())
     with Load(server.port, clients=4) as load:
         load.wait_served(20)
         settings_file(path.parent, two, one)
         server.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: not old & set(server.worker_pids()), "the old ones to go")
-        wait_for(lambda: len(server.worker_pids()) == 2, "two new workers")
+        load.wait_served(20, by="two")
         assert since(server, "one") == known_since
         server.wait_verdict("two", "UP")
         load.wait_served(20)

@@ -28,15 +28,18 @@ from lb.proxy.backend_set import BackendSet
 from lb.proxy.engine import Engine
 from lb.proxy.exchange import Request, Response
 from lb.proxy.loads import LiveLoads
+from lb.proxy.retry import NO_OPTIONS, RetryOptions
 from lb.proxy.roster import Roster
 from lb.proxy.tally import PlainTally
-from lb.proxy.waiting import QueueLimits
+from lb.proxy.waiting import QueueLimits, WaitingLine
 from lb.shm import SharedFile, publish
 from lb.upstream.backend import LiveBackend, PoolLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from lb.proxy.hedge import Race
 
 CLOSES, RESETS, HANGS = b"", StreamClosedError("reset"), StreamTimeoutError("late")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -106,7 +109,7 @@ class Scripts:
     """A transport: each connect to a port gets the next of its scripts."""
 
     def __init__(self) -> None:
-        self.waiting: dict[int, list[Script | Exception]] = {1: [], 2: []}
+        self.waiting: dict[int, list[Script | Exception]] = {1: [], 2: [], 3: []}
         self.made: list[tuple[int, Script]] = []
 
     def connect(self, address: Address, timeout_s: float) -> Script:
@@ -127,9 +130,24 @@ class Scene:
         *,
         queue: QueueLimits | None = None,
         max_in_flight: int = 0,
+        options: RetryOptions = NO_OPTIONS,
+        backups: Sequence[int] = (),
+        request_s: float = math.inf,
+        race: Race | None = None,
     ) -> None:
-        addresses = [Address("127.0.0.1", port) for port in (1, 2)]
-        publish(path, [Backend(f"b{a.port}", a) for a in addresses])
+        addresses = [Address("127.0.0.1", port) for port in (1, 2, *backups)]
+        publish(
+            path,
+            [
+                Backend(
+                    f"b{a.port}",
+                    a,
+                    max_in_flight=max_in_flight,
+                    backup=a.port in backups,
+                )
+                for a in addresses
+            ],
+        )
         self.file = SharedFile.open(path)
         self.slot = self.file.take_slot()
         self.transport = Scripts()
@@ -141,9 +159,10 @@ class Scene:
             RoundRobin(0),
             policy_name="round_robin",
             attempts=attempts,
-            queue=queue or QueueLimits(),
+            line=WaitingLine(queue or QueueLimits(), self.slot.turns("default")),
             tally=self.tally,
             loads=LiveLoads(self.file.in_flight_reader()),
+            options=options,
         )
         self.roster = Roster(
             self.file,
@@ -151,9 +170,13 @@ class Scene:
             {"default": self.set},
             lambda b: LiveBackend(b, self.transport, parser, limits),  # type: ignore[arg-type]
         )
-        timeouts = Timeouts(connect_s=1, response_s=1, idle_s=1)
+        timeouts = Timeouts(connect_s=1, response_s=1, idle_s=1, request_s=request_s)
         self.engine = Engine(
-            self.roster, self.tally, timeouts, find_set=lambda _: self.set
+            self.roster,
+            self.tally,
+            timeouts,
+            find_set=lambda _: self.set,
+            race=race,
         )
 
     def turn(self) -> LiveBackend:

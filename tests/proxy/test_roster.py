@@ -21,7 +21,7 @@ from lb.proxy.exchange import Request
 from lb.proxy.loads import LiveLoads
 from lb.proxy.roster import Roster
 from lb.proxy.tally import LockedTally, PlainTally
-from lb.proxy.waiting import QueueLimits
+from lb.proxy.waiting import QueueLimits, WaitingLine
 from lb.shm import Leadership, SharedFile, VerdictWriter, publish
 from lb.streams.blocking import BlockingTransport
 from lb.upstream.backend import LiveBackend, PoolLimits
@@ -48,7 +48,7 @@ def a_set(file: SharedFile, slot: Slot) -> tuple[PlainTally, BackendSet]:
         RoundRobin(0),
         policy_name="round_robin",
         attempts=3,
-        queue=QueueLimits(),
+        line=WaitingLine(QueueLimits(), slot.turns("default")),
         tally=tally,
         loads=LiveLoads(file.in_flight_reader()),
     )
@@ -109,9 +109,12 @@ class Scene:
     def another(self, tried: list[LiveBackend]) -> LiveBackend | None:
         self.roster.refresh()
         request = a_request()
-        backend = self.set.another(request, tried)
-        if request.entered is not None:
-            self.tally.leave(request.entered)
+        try:
+            backend = self.set.take_with_room(request, tried)
+        except UnavailableError:
+            return None
+        assert request.entered is not None
+        self.tally.leave(request.entered)
         return backend
 
     def idle_connection(self, name: str) -> socket.socket:

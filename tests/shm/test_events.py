@@ -22,8 +22,8 @@ from lb.shm import (
     edit_table,
     publish,
 )
-from lb.shm.events import write_event
-from lb.shm.layout import EVENTS_KEPT, EventCell
+from lb.shm.events import EventCell, write_event
+from lb.shm.layout import EVENTS_KEPT
 from tests.shm.children import Child, backends, until
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lb.errors import StateFileError
-from lb.shm import Ring, layout
+from lb.shm import Ring, events, layout
+from lb.shm.events import EventCell
 from lb.shm.geometry import RING_CELLS, Geometry, read_geometry, write_header
 from lb.shm.histogram import BUCKETS
 from lb.shm.layout import (
@@ -19,7 +20,6 @@ from lb.shm.layout import (
     PAGE_CELLS,
     Column,
     Counter,
-    EventCell,
     Head,
     Probe,
     RequestCell,
@@ -55,11 +55,12 @@ ROOM = {
 
 def table(title: str) -> dict[str, tuple[int, str]]:
     """A table of the essay: name to offset and width."""
-    assert layout.__doc__
-    found = re.search(rf"\n{title}\b", layout.__doc__)
+    essay = (events if title == "EVENTS" else layout).__doc__
+    assert essay
+    found = re.search(rf"\n{title}\b", essay)
     assert found
     start = found.start()
-    lines = layout.__doc__[start + 1 :].split("\n\n", 1)[0]
+    lines = essay[start + 1 :].split("\n\n", 1)[0]
     return {name: (int(at), cells) for at, cells, _, name in LINE.findall(lines)}
 
 
@@ -99,6 +100,7 @@ def test_widths_of_the_essay_are_the_codes() -> None:
     assert head["STATUSES"][1] == block["RESPONSES"][1] == str(layout.STATUS_CELLS)
     assert head["ENDINGS"][1] == block["FAILURES"][1] == str(layout.LABEL_CELLS)
     assert block["TO_HEAD"][1] == block["TOTAL"][1] == str(BUCKETS)
+    assert head["WAITING"][1] == str(layout.WAITING_CELLS)
     event = table("EVENTS")
     assert event["WHO"][1] == str(layout.WHO_CELLS)
     assert event["NAME"][1] == str(layout.NAME_CELLS)
@@ -180,7 +182,7 @@ def test_any_flipped_byte_of_the_header_is_noticed(at: int, flip: int) -> None:
     [
         (Head.MAGIC, 7, "not a state file"),
         (Head.BYTE_ORDER, 0x0807060504030201, "byte order"),
-        (Head.MAJOR, 1, "version 1, this is 3"),
+        (Head.MAJOR, 1, "version 1, this is 4"),
         (Head.ROWS, 65, "damaged"),
     ],
 )

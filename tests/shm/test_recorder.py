@@ -68,7 +68,7 @@ def test_texts_of_any_bytes_and_length_are_cut_not_refused(
 ) -> None:
     """What a client sends never stops the recorder."""
     cells = memoryview(bytearray(8 * (1024 + RING_CELLS))).cast("Q")
-    told = passage(RowCells(0, 0, 0, 0))
+    told = passage(RowCells(0, 0, 0, 0, 0))
     told.target, told.request_id, told.method = target, request_id, method
     Recorder(cells, statuses=512, endings=600, ring=1024).finish(told, 1001.0)
     *_, policy, method_kept, id_kept, client, target_kept = FACTS.unpack(

@@ -106,3 +106,32 @@ def test_a_sweep_names_the_dead_once(path: Path, file: SharedFile) -> None:
         assert alive == {dead.pid: False, living.pid: True}
         seen = {state.generation_seen for state in file.slots()}
         assert seen == {77}
+
+
+def test_a_slot_tells_its_settings_its_arbiter_and_that_it_leaves(
+    path: Path, file: SharedFile
+) -> None:
+    """And the next owner begins without any of it."""
+    slot = file.take_slot()
+    slot.see_settings(3)
+    slot.tell_arbiter(77)
+    slot.leave()
+    (state,) = file.slots()
+    assert (state.settings_seen, state.arbiter, state.is_leaving) == (3, 77, True)
+    slot.release()
+    file.take_slot()
+    (state,) = file.slots()
+    assert (state.settings_seen, state.arbiter, state.is_leaving) == (0, 0, False)
+
+
+def test_company_is_who_lives_and_does_not_leave(path: Path, file: SharedFile) -> None:
+    slot = file.take_slot()
+    assert not slot.has_company()
+    with SharedFile.open(path) as other_file:
+        other = other_file.take_slot()
+        assert slot.has_company()
+        assert other.has_company()
+        slot.leave()
+        assert not other.has_company()
+        other.release()
+        assert not slot.has_company()

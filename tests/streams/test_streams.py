@@ -8,6 +8,7 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+import gevent
 import pytest
 
 from lb.errors import (
@@ -233,5 +234,45 @@ def test_is_quiet_tells_whether_something_waits(kind: Kind) -> None:
     far.sendall(b"x")
     assert stream.read() == b"x"
     assert stream.is_quiet()
+    stream.close()
+    far.close()
+
+
+def test_a_stream_that_is_cut_ends_for_both_sides(kind: Kind) -> None:
+    """Who reads gets the error, not an end; the peer gets the end."""
+    stream, far = kind.pair()
+    far.sendall(b"before")
+    assert stream.read() == b"before"
+    stream.cut(StreamClosedError("cut"))
+    with pytest.raises(StreamClosedError, match="cut"):
+        stream.read()
+    with pytest.raises(StreamClosedError):
+        write_often(stream, 3)
+    assert far.recv(1) == b""
+    stream.close()
+    far.close()
+
+
+def test_a_read_that_waits_is_woken_by_a_cut(kind: Kind) -> None:
+    stream, far = kind.pair()
+    caught: list[Exception] = []
+
+    def read() -> None:
+        try:
+            stream.read()
+        except StreamClosedError as error:
+            caught.append(error)
+
+    if kind.name == "hub":
+        reader = gevent.spawn(read)
+        gevent.sleep(0)
+        cutter = gevent.spawn(stream.cut, StreamClosedError("cut"))
+        gevent.joinall([reader, cutter], timeout=PATIENCE_S)
+    else:
+        thread = in_thread(read)
+        stream.cut(StreamClosedError("cut"))
+        thread.join(PATIENCE_S)
+    assert [str(error) for error in caught] == ["cut"]
+    assert far.recv(1) == b""
     stream.close()
     far.close()

@@ -1,0 +1,260 @@
+"""Hedging: a second backend is asked beside a slow one, and the first answer wins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from lb.errors import ClientGoneError, ConnectRefusedError, TerminatedError
+from lb.proxy.budget import BudgetLimits
+from lb.proxy.retry import RetryOptions
+from lb.streams.race import race
+from tests.proxy.test_engine import CLOSES, OK, REFUSES, Scene, Script
+from tests.streams.pairs import PATIENCE_S, hub_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from lb.proxy.exchange import Request, Response
+    from tests.proxy.test_engine import Step
+
+    Make = Callable[..., Scene]
+
+HEDGE_S = 0.02
+HEDGED = RetryOptions(hedge_s=HEDGE_S)
+SECOND = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecond"
+
+
+class Slow(Script):
+    """Says its lines when it is told to go on."""
+
+    def __init__(self, *steps: Step) -> None:
+        super().__init__(*steps)
+        self.go = Event()
+        self.interruption: Exception | None = None
+
+    def read(self) -> bytes:
+        assert self.go.wait(PATIENCE_S)
+        if self.interruption is not None:
+            raise self.interruption
+        return super().read()
+
+    def interrupt(self, error: Exception) -> None:
+        self.interruption = error
+        self.go.set()
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    """Makes scenes; when all is over, nothing is in flight nor tried again."""
+    made: list[Scene] = []
+
+    def scene(**options: object) -> Scene:
+        options = {"options": HEDGED, "race": race} | options
+        made.append(Scene(tmp_path / f"state{len(made)}", **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield scene
+    for one in made:
+        assert (one.in_flight(), retrying(one)) == ([0, 0], 0)
+        one.close()
+
+
+def retrying(scene: Scene) -> int:
+    """Requests that are counted in the budget now."""
+    return scene.file.in_flight_reader().retrying([0, 1])
+
+
+def test_the_second_answer_wins_and_the_first_attempt_is_cancelled(
+    make: Make,
+) -> None:
+    scene = make()
+    slow, quick = Slow(OK), Script(SECOND)
+    scene.script(1, slow)
+    scene.script(2, quick)
+    request, response = scene.exchange()
+    assert response.body.first == b"second"
+    assert (slow.is_closed, quick.is_closed) == (True, False)
+    assert scene.in_flight() == [0, 1]
+    assert retrying(scene) == 1, "it is a retry until its response is over"
+    assert request.backend is not None
+    assert (request.attempts, request.backend.name) == (2, "b2")
+    assert request.to_head_s >= 0
+    response.finish()
+    assert not quick.is_closed, "it is kept for the next"
+    totals = scene.file.totals()
+    assert [totals[b.id].attempts for b in scene.file.backends()] == [1, 1]
+    assert [totals[b.id].retries for b in scene.file.backends()] == [0, 1]
+
+
+def test_an_answer_in_time_costs_no_second_attempt(make: Make) -> None:
+    scene = make(options=RetryOptions(hedge_s=PATIENCE_S))
+    scene.script(1, Script(OK))
+    request, response = scene.exchange()
+    assert (request.attempts, scene.ports(), retrying(scene)) == (1, [1], 0)
+    response.finish()
+
+
+def test_the_first_may_still_win_and_the_second_is_cancelled(make: Make) -> None:
+    scene = make()
+    first, second = Slow(OK), Slow(SECOND)
+    scene.script(1, first)
+    scene.script(2, second)
+    answers: list[Response] = []
+    asking = gevent.spawn(lambda: answers.append(scene.exchange()[1]))
+    hub_until(lambda: second.written)
+    assert (scene.in_flight(), retrying(scene)) == ([1, 1], 1)
+    first.go.set()
+    asking.join(PATIENCE_S)
+    assert answers[0].body.first == b"ok"
+    assert (first.is_closed, second.is_closed) == (False, True)
+    assert (scene.in_flight(), retrying(scene)) == ([1, 0], 0)
+    answers[0].finish()
+
+
+@pytest.mark.parametrize("method", [b"POST", b"PATCH"])
+def test_a_post_is_never_hedged(make: Make, method: bytes) -> None:
+    scene = make(options=RetryOptions(hedge_s=0.001))
+    slow = Slow(OK)
+    scene.script(1, slow)
+    gevent.spawn_later(0.1, slow.go.set)
+    request, response = scene.exchange(method)
+    assert (request.attempts, scene.ports()) == (1, [1])
+    response.finish()
+
+
+def test_over_the_budget_the_first_is_waited_for(make: Make) -> None:
+    scene = make(options=RetryOptions(BudgetLimits(0, 0), hedge_s=HEDGE_S))
+    slow = Slow(OK)
+    scene.script(1, slow)
+    gevent.spawn_later(5 * HEDGE_S, slow.go.set)
+    request, response = scene.exchange()
+    assert (request.attempts, scene.ports()) == (1, [1])
+    (total,) = [t for t in scene.file.totals().values() if t.attempts]
+    assert total.refused_retries == 1
+    response.finish()
+
+
+def test_attempts_are_bounded_with_hedges_too(make: Make) -> None:
+    scene = make(attempts=1)
+    slow = Slow(OK)
+    scene.script(1, slow)
+    gevent.spawn_later(5 * HEDGE_S, slow.go.set)
+    request, response = scene.exchange()
+    assert request.attempts == 1
+    response.finish()
+
+
+@pytest.mark.parametrize("fault", [Script(CLOSES), REFUSES])
+def test_a_second_that_fails_leaves_it_to_the_first(
+    make: Make, fault: Script | Exception
+) -> None:
+    scene = make()
+    slow = Slow(OK)
+    scene.script(1, slow)
+    scene.script(2, fault)
+    gevent.spawn_later(5 * HEDGE_S, slow.go.set)
+    request, response = scene.exchange()
+    assert (response.body.first, request.attempts) == (b"ok", 2)
+    totals = scene.file.totals().values()
+    assert sum(sum(t.failures.values()) for t in totals) == 1
+    assert retrying(scene) == 0
+    response.finish()
+
+
+def test_a_first_that_fails_later_leaves_it_to_the_second(make: Make) -> None:
+    """It is not tried again at the backend that is being asked already."""
+    scene = make()
+    first, second = Slow(CLOSES), Slow(SECOND)
+    scene.script(1, first)
+    scene.script(2, second)
+    answers: list[Response] = []
+    asking = gevent.spawn(lambda: answers.append(scene.exchange()[1]))
+    hub_until(lambda: second.written)
+    first.go.set()
+    hub_until(lambda: scene.in_flight() == [0, 1])
+    second.go.set()
+    asking.join(PATIENCE_S)
+    assert answers[0].body.first == b"second"
+    assert scene.ports() == [1, 2]
+    answers[0].finish()
+
+
+def test_if_both_fail_the_first_error_is_the_clients(make: Make) -> None:
+    scene = make()
+    first, second = Slow(CLOSES), Slow(b"garbage\r\n\r\n")
+    scene.script(1, first)
+    scene.script(2, second)
+    gevent.spawn_later(5 * HEDGE_S, first.go.set)
+    gevent.spawn_later(6 * HEDGE_S, second.go.set)
+    with pytest.raises(TerminatedError):
+        scene.exchange()
+
+
+def test_a_first_that_fails_at_once_is_retried_as_ever(make: Make) -> None:
+    scene = make(options=RetryOptions(hedge_s=PATIENCE_S))
+    scene.script(1, REFUSES)
+    scene.script(2, Script(OK))
+    request, response = scene.exchange()
+    assert (request.attempts, scene.ports()) == (2, [2])
+    response.finish()
+    scene.script(1, REFUSES)
+    scene.set.members[1].close_idle()
+    scene.script(2, REFUSES)
+    with pytest.raises(ConnectRefusedError):
+        scene.exchange()
+
+
+def test_a_client_that_leaves_ends_both(make: Make) -> None:
+    scene = make()
+    first, second = Slow(OK), Slow(SECOND)
+    scene.script(1, first)
+    scene.script(2, second)
+    request = scene.request()
+    gone: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            scene.engine.exchange(request)
+        except ClientGoneError as error:
+            gone.append(error)
+
+    asking = gevent.spawn(ask)
+    hub_until(lambda: second.written)
+    leave(request)
+    asking.join(PATIENCE_S)
+    assert len(gone) == 1
+    assert (first.is_closed, second.is_closed) == (True, True)
+
+
+def leave(request: Request) -> None:
+    """What the session does when its client has gone."""
+    request.is_abandoned = True
+    assert request.connection is not None
+    request.connection.stream.interrupt(ClientGoneError("left"))
+
+
+def test_without_a_race_nothing_is_hedged(make: Make) -> None:
+    """The portable lane's threads cannot be interrupted."""
+    scene = make(race=None, options=RetryOptions(hedge_s=0.001))
+    slow = Slow(OK)
+    scene.script(1, slow)
+    gevent.spawn_later(0.05, slow.go.set)
+    request, response = scene.exchange()
+    assert request.attempts == 1
+    response.finish()
+
+
+def test_what_may_be_hedged_leaves_the_short_cut_before_it_begins(make: Make) -> None:
+    scene = make()
+    scene.warm_next(OK)
+    request = scene.request()
+    assert scene.engine.begin(request, 0.0) is None
+    assert (request.backend, scene.in_flight()) == (None, [0, 0])
+    post = scene.request(b"POST")
+    assert scene.engine.begin(post, 0.0) is not None
+    scene.engine.drop(post)
