@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     log, in_force = log_of_changes(), reloading.InForce(settings)
     app.register_blueprint(reading.blueprint(source, in_force))
     app.register_blueprint(changing.blueprint(source, in_force, log))
-    app.register_blueprint(reloading.blueprint(log))
+    app.register_blueprint(reloading.blueprint(source, log))
     app.register_blueprint(streams.blueprint())
     app.register_blueprint(scraping.blueprint(source, in_force, figures))
     app.register_blueprint(openapi.blueprint())

@@ -20,7 +20,9 @@ from lb.errors import LbError
 
 if TYPE_CHECKING:
     from logging import Logger
+    from pathlib import Path
 
+    from lb.admin.source import Source
     from lb.config import Settings
     from lb.shm import SharedFile
 
@@ -49,14 +51,14 @@ class InForce:
         return self._found
 
 
-def blueprint(log: Logger) -> Blueprint:
+def blueprint(source: Source, log: Logger) -> Blueprint:
     """The two routes."""
     made = Blueprint("reloading", __name__, url_prefix="/api/v1")
     one_at_a_time = threading.Lock()
 
     @made.get("/plan")
     def plan() -> Response:
-        return jsonify(reloading.propose().plan.report())
+        return jsonify(reloading.propose(source.path).plan.report())
 
     @made.post("/reload")
     def reload() -> Response:
@@ -64,17 +66,18 @@ def blueprint(log: Logger) -> Blueprint:
         if not one_at_a_time.acquire(blocking=False):
             raise ProblemError(409, "another reload is asked for at this moment")
         try:
-            return jsonify(_reload(WAIT_S if wait_s is None else wait_s, log))
+            told = _reload(source.path, WAIT_S if wait_s is None else wait_s)
         finally:
             one_at_a_time.release()
+        log.info("reload, wanted by %s: in force is %d", who(), told["generation"])
+        return jsonify(told)
 
     return made
 
 
-def _reload(wait_s: float, log: Logger) -> dict[str, Any]:
-    path, plan = reloading.propose()
+def _reload(path: Path, wait_s: float) -> dict[str, Any]:
+    plan = reloading.propose(path).plan
     done = reloading.reload(path, timeout_s=wait_s)
-    log.info("a reload, wanted by %s: in force is %d", who(), done.generation)
     return {
         "plan": plan.report(),
         "in_force": done.is_good,

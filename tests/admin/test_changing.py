@@ -209,3 +209,12 @@ def test_only_so_many_are_waited_for_at_a_time(scene: Scene) -> None:
     for thread in waits:
         thread.join(10)
     assert not any(thread.is_alive() for thread in waits)
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "plan"), ("POST", "reload")])
+def test_who_has_no_arbiter_cannot_be_reloaded(
+    scene: Scene, method: str, path: str
+) -> None:
+    answer = scene.ask(method, f"/api/v1/{path}")
+    assert answer.status_code == 503
+    assert "no arbiter" in answer.json["detail"]

@@ -351,3 +351,40 @@ def test_it_stops_at_once_while_somebody_listens(start_admin: StartAdmin) -> Non
     assert time.monotonic() - begun < 4.0
     answer.close()
     assert admin.living() == []
+
+
+def test_a_reload_is_planned_and_asked_for(
+    tmp_path: Path,
+    start_server: StartServer,
+    start_admin: StartAdmin,
+    scripted: Scripted,
+) -> None:
+    """By the arbiter's settings, whatever those of the admin process are."""
+    one, two = scripted("one"), scripted("two")
+    toml = tmp_path / "lb.toml"
+    toml.write_text(f'backends = ["{one.address}"]\n')
+    server = start_server("fast", LB_CONFIG=str(toml))
+    server.wait_answering()
+    admin = start_admin(LB_CONFIG=str(toml))
+    admin.wait_serving()
+    assert admin.get("/api/v1/plan")["is_empty"] is True
+    toml.write_text(f'backends = ["{one.address}", "{two.address}"]\nhealth.rise = 7\n')
+    plan = admin.get("/api/v1/plan")
+    assert [backend["name"] for backend in plan["added"]] == ["two"]
+    assert [change["key"] for change in plan["keys"]] == ["health.rise"]
+    told = admin.ask("POST", "/api/v1/reload").json()
+    assert (told["in_force"], told["plan"]) == (True, plan)
+    assert {b["name"] for b in admin.get("/api/v1/backends")["backends"]} == {
+        "one",
+        "two",
+    }
+    rows = {
+        row["key"]: row["value"] for row in admin.get("/api/v1/settings")["settings"]
+    }
+    assert rows["health.rise"] == "7"
+    kinds = {event["kind"] for event in admin.get("/api/v1/events")["events"]}
+    assert {"settings", "added"} <= kinds
+    toml.write_text("nonsense = 1\n")
+    refused = admin.ask("POST", "/api/v1/reload")
+    assert refused.status_code == 422
+    assert "nonsense" in refused.json()["detail"]
