@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _original(module: str, name: str) -> Any:
+def original(module: str, name: str) -> Any:
     """`module.name` as it was before gevent's patch, if there was one."""
     monkey = sys.modules.get("gevent.monkey")
     if monkey is not None:
@@ -24,12 +24,12 @@ def _original(module: str, name: str) -> Any:
 
 def start_thread(run: Callable[[], None]) -> None:
     """Run `run` in a real thread, which ends with the process."""
-    _original("_thread", "start_new_thread")(run, ())
+    original("_thread", "start_new_thread")(run, ())
 
 
 def sleep(seconds: float) -> None:
     """Sleep in a real thread."""
-    _original("time", "sleep")(seconds)
+    original("time", "sleep")(seconds)
 
 
 class Latch:

@@ -74,14 +74,21 @@ class BackendNow(_Answer):
     wish: WishName
     cut_at: float | None
     available: bool
+    ejected: bool
+    ejected_until: float | None
+    share: int
+    notes: list[str]
     since: float | None
     reason: str
     last_probe: Probe | None
     probes: list[Probe]
     probed: int
     probes_failed: int
+    ejections: int
     in_flight: int
     requests: int
+    retries: int
+    retries_refused: int
 
 
 class Removed(_Answer):
@@ -220,6 +227,9 @@ class EventTold(_Answer):
         "worker_came",
         "worker_went",
         "settings",
+        "ejected",
+        "readmitted",
+        "panic",
     ]
     backend: str | None
     before: str | int | None

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lb.admin.families import BALANCER, Family, Numbers, Owner, Split, Timing
 from lb.admin.snapshots import by_class
+from lb.balance.line_up import line_up
 from lb.model import Verdict
-from lb.shm import BackendTotals
+from lb.shm import FULL_SHARE, BackendTotals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from lb.config import Settings
     from lb.shm import FigureReader, Gauges, Latencies, SharedFile
 
     Backends = list[tuple[Owner, Gauges]]
@@ -25,44 +27,46 @@ class Owners:
 
     def __init__(self) -> None:
         self._seen: tuple[int, int] | None = None
-        self._owners: dict[int, Owner] = {}
-        self._infos: list[Owner] = []
+        self.by_id: dict[int, Owner] = {}
+        self.infos: list[Owner] = []
+        """The same with what else is told of each once."""
+        self.sets: dict[int, str] = {}
 
-    def look(self, file: SharedFile) -> tuple[dict[int, Owner], list[Owner]]:
-        """By backend's id, whom numbers are about; and what else is told of each.
-
-        30 ms for 2,000 backends after a change, else nothing.
-        """
+    def look(self, file: SharedFile) -> None:
+        """Follow the table. 30 ms for 2,000 backends after a change, else nothing."""
         seen = file.events_end().born, int(file.cells[file.generation_cells[0]])
-        if seen != self._seen:
-            rows = file.rows()
-            self._owners = {row.id: Owner(backend=row.backend.name) for row in rows}
-            self._infos = [
-                Owner(
-                    backend=row.backend.name,
-                    address=str(row.backend.address),
-                    set=row.backend.group,
-                )
-                for row in rows
-            ]
-            self._seen = seen
-        return self._owners, self._infos
+        if seen == self._seen:
+            return
+        rows = file.rows()
+        self.by_id = {row.id: Owner(backend=row.backend.name) for row in rows}
+        self.infos = [
+            Owner(
+                backend=row.backend.name,
+                address=str(row.backend.address),
+                set=row.backend.group,
+            )
+            for row in rows
+        ]
+        self.sets = {row.id: row.backend.group for row in rows}
+        self._seen = seen
 
 
 def about_backends(
-    file: SharedFile, known: Owners, reader: FigureReader
+    file: SharedFile, settings: Settings, known: Owners, reader: FigureReader
 ) -> Iterator[Family]:
     """Each backend: what was done for it, what is found of it, how long it takes."""
-    owners, infos = known.look(file)
+    known.look(file)
+    owners = known.by_id
     yield Numbers(
         "evenhand_backend_info",
         "gauge",
         "Where the backend is, and in which set.",
-        [(owner, 1) for owner in infos],
+        [(owner, 1) for owner in known.infos],
     )
     backends = [
         (owners[gauges.id], gauges) for gauges in file.gauges() if gauges.id in owners
     ]
+    yield from about_sets(backends, known, settings)
     yield from _found(backends)
     yield from _under_way(file, backends)
     figures = reader.read(file)
@@ -77,6 +81,35 @@ def about_backends(
         [(BALANCER, by_class(nobody.responses))],
     )
     yield from _timed(backends, latencies)
+
+
+def about_sets(
+    backends: Backends, known: Owners, settings: Settings
+) -> Iterator[Family]:
+    """How many of each set that has backends get requests, and whether for want of any.
+
+    By the same function as workers and checker decide it, of the same cells.
+    """
+    members: dict[str, list[Gauges]] = {}
+    for _, gauges in backends:
+        members.setdefault(known.sets[gauges.id], []).append(gauges)
+    found = [
+        (Owner(set=each.name), line_up(members[each.name], each.health.panic))
+        for each in settings.sets
+        if each.name in members
+    ]
+    yield Numbers(
+        "evenhand_set_available_backends",
+        "gauge",
+        "Backends of the set's present tier that are available.",
+        [(owner, line.available) for owner, line in found],
+    )
+    yield Numbers(
+        "evenhand_set_in_panic",
+        "gauge",
+        "Whether so few are available that all that can be connected to get requests.",
+        [(owner, int(line.is_panic)) for owner, line in found],
+    )
 
 
 class Figure(NamedTuple):
@@ -99,18 +132,29 @@ FIGURES: Final = (
     Figure(
         "up",
         "Whether the verdict is UP, or DOWN; none yet: left out.",
-        lambda g: int(g.verdict is Verdict.UP),
-        lambda g: g.verdict,
+        lambda g: int(g.standing.verdict is Verdict.UP),
+        lambda g: g.standing.verdict,
     ),
     Figure(
         "available",
-        "Whether it gets new requests: not DOWN, and wished ready.",
+        "Whether it is wanted, not DOWN and not ejected.",
         lambda g: int(g.is_available),
     ),
     Figure(
         "taken_out",
         "Whether the operator drains it or has it in maintenance.",
         lambda g: int(not g.is_ready),
+    ),
+    Figure(
+        "ejected",
+        "Whether traffic got it ejected.",
+        lambda g: int(g.standing.is_ejected),
+    ),
+    Figure("ejections_total", "How often it was.", lambda g: g.tally.ejections),
+    Figure(
+        "share_ratio",
+        "Of its weight, what it gets: less in a slow start, or as it asks.",
+        lambda g: g.standing.share / FULL_SHARE,
     ),
     Figure(
         "verdict_timestamp_seconds",
@@ -121,7 +165,7 @@ FIGURES: Final = (
     Figure(
         "probe_seconds_total",
         "How long all probes took together.",
-        lambda g: g.probing_s,
+        lambda g: g.tally.probing_s,
     ),
     Figure(
         "last_probe_duration_seconds",
@@ -149,7 +193,10 @@ def _found(backends: Backends) -> Iterator[Family]:
         "counter",
         "Probes, by how they ended.",
         "result",
-        [(o, {"passed": g.probed - g.failed, "failed": g.failed}) for o, g in backends],
+        [
+            (o, {"passed": g.tally.probes - g.tally.failed, "failed": g.tally.failed})
+            for o, g in backends
+        ],
     )
 
 
@@ -174,6 +221,7 @@ COUNTERS: Final = (
     ("attempts_total", "Requests that it was given, retries too.", "attempts"),
     ("retries_total", "Of its attempts, not the first of their request.", "retries"),
     ("connect_failures_total", "Connects to it that failed.", "connect_failures"),
+    ("refused_retries_total", "Retries that the budget refused.", "refused_retries"),
     ("received_bytes_total", "Bytes of bodies that clients sent it.", "bytes_in"),
     ("sent_bytes_total", "Bytes of its bodies that were sent to clients.", "bytes_out"),
 )

@@ -54,10 +54,11 @@ class Collector:
         try:
             with self._source.use() as file:
                 yield _up(1)
-                yield about_settings(self._in_force.settings(file))
+                settings = self._in_force.settings(file)
+                yield about_settings(settings)
                 yield from about_all(file)
                 yield from about_workers(file)
-                yield from about_backends(file, self._owners, self._figures)
+                yield from about_backends(file, settings, self._owners, self._figures)
         except StateFileError:
             yield _up(0)
 

@@ -10,10 +10,11 @@ the project is the manual.
 from lb.config.balance import Balance, Queue, Sticky
 from lb.config.changes import KeyChange, changed_keys
 from lb.config.document import from_document, load_again, to_document, with_kept
+from lb.config.health import Health
 from lb.config.listing import Row, rows
 from lb.config.loading import load
 from lb.config.routes import Route
-from lb.config.sections import Admin, Demo, Health, Log, State
+from lb.config.sections import Admin, Demo, Log, State
 from lb.config.sets import SetSettings
 from lb.config.settings import Settings, health_by_set
 from lb.config.statefile import state_path

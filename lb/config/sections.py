@@ -3,7 +3,7 @@
 These declarations are the one source: validation, the messages of a failed
 start, `lb check` and the test of the manual (`lb.toml`) all read them. What
 bounds the traffic itself is in `traffic.py`, how backends are chosen in
-`balance.py`. Nothing is read or chosen here.
+`balance.py`, how they are judged in `health.py`. Nothing is read or chosen here.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, model_validator
 
 from lb.config.addresses import is_local, listen_text
-from lb.config.fields import Count, Seconds, Section, choice, count, seconds, setting
+from lb.config.fields import Count, Section, choice, count, setting
 from lb.config.messages import Fault, UnfitError
-from lb.config.statuses import StatusSet
 
 LISTEN = "host:port, [v6]:port, :port or unix:/path"
 
-HealthKind = Literal["tcp", "http"]
 Level = Literal["debug", "info", "warning", "error"]
 Listen = Annotated[str, BeforeValidator(listen_text)]
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[?[0-9A-Fa-f:.]+\]?")
@@ -43,69 +41,6 @@ def _host_names(value: object) -> tuple[str, ...]:
 
 
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_host_names)]
-Statuses = Annotated[StatusSet, BeforeValidator(StatusSet.parse)]
-
-
-class Health(Section):
-    """How the checker probes backends, and when it believes what it sees."""
-
-    kind: HealthKind = choice(
-        "tcp",
-        "what a probe does: connect only (tcp), or ask for a page (http)",
-        "A connect succeeds at a backend whose program hangs.",
-        words=HealthKind,
-    )
-    interval: Seconds = seconds(
-        2.0,
-        "seconds between two probes of one backend",
-        "A dead backend is noticed after up to interval + fall x fast_interval.",
-    )
-    fast_interval: Seconds = seconds(
-        0.5, "seconds between two probes while a verdict is in doubt"
-    )
-    timeout: Seconds = seconds(
-        1.0,
-        "seconds that one probe may take in all",
-        "Shorter than a busy backend's pause, it takes good backends out.",
-        high=60.0,
-    )
-    rise: Count = count(2, "good probes in a row until a backend is UP", high=100)
-    fall: Count = count(
-        3,
-        "failed probes in a row until a backend is DOWN",
-        "1 takes a backend out for one lost packet.",
-        high=100,
-    )
-    path: str = setting(
-        "/",
-        "which target an http probe asks for",
-        "A page that needs a database takes all backends out with it.",
-        allowed="text that starts with / and has no spaces, in ASCII",
-        pattern="^/[!-~]*$",
-    )
-    status: Statuses = setting(
-        StatusSet.parse("200-399"),
-        "which statuses of an http probe are good",
-        allowed="codes and ranges from 100 to 599 with commas between",
-    )
-    host: str = setting(
-        "",
-        "the Host field of an http probe; empty for the backend's address",
-        allowed="text in ASCII without spaces, or empty",
-        pattern="^[!-~]*$",
-    )
-    body: str = setting(
-        "",
-        "text that must be in the first 64 KiB of an http probe's answer",
-        allowed="text of at most 4096 characters, or empty for no such test",
-        max_length=4096,
-    )
-    concurrency: Count = count(
-        64,
-        "how many probes may run at once",
-        "Too few for many dead backends, and probes come late.",
-        high=4096,
-    )
 
 
 class Log(Section):

@@ -23,8 +23,8 @@ from lb.config.backends import (
 )
 from lb.config.balance import Balance, Queue
 from lb.config.fields import Section, setting
+from lb.config.health import Health
 from lb.config.messages import Fault
-from lb.config.sections import Health
 from lb.config.traffic import Retries
 from lb.model import Backend
 

@@ -19,8 +19,9 @@ from lb.config.addresses import Network, networks
 from lb.config.backends import ALLOWED, parse_backends
 from lb.config.balance import Balance, Queue
 from lb.config.fields import Count, Section, count, setting
+from lb.config.health import Health
 from lb.config.routes import Route  # noqa: TC001 - pydantic needs it
-from lb.config.sections import LISTEN, Admin, Demo, Health, Listen, Log, State
+from lb.config.sections import LISTEN, Admin, Demo, Listen, Log, State
 from lb.config.sets import Backends, SetSettings
 from lb.config.traffic import Headers, Limits, Pool, Retries, Timeouts
 

@@ -12,9 +12,10 @@ import errno
 import os
 import socket
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lb.shm import ProbeRecord
+from lb.shm import NOT_REACHED, ProbeRecord
 from lb.streams.addresses import is_number, resolve
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def probe_tcp(address: Address, timeout_s: float) -> ProbeRecord:
         connect(address, started + timeout_s).close()
     except OSError as error:
         return failed(started, error, timeout_s)
-    return result(started, ok=True, detail="connected")
+    return result(started, ok=True, detail="connected", connected=True)
 
 
 def connect(address: Address, deadline: float) -> socket.socket:
@@ -97,8 +98,10 @@ def _targets(address: Address) -> list[tuple[int, Any]]:
     return [(family, where) for family, _, _, _, where in found]
 
 
-def failed(started: float, error: OSError, timeout_s: float) -> ProbeRecord:
-    """The record of a probe that failed with `error`.
+def failed(
+    started: float, error: OSError, timeout_s: float, *, connect_s: float = NOT_REACHED
+) -> ProbeRecord:
+    """The record of a probe that failed with `error`, perhaps after it connected.
 
     Raises:
         OSError: the error itself, when it says nothing of the backend: this
@@ -106,12 +109,13 @@ def failed(started: float, error: OSError, timeout_s: float) -> ProbeRecord:
     """
     if error.errno in OWN_FAULTS:
         raise error
-    return result(started, ok=False, detail=phrase(error, timeout_s))
+    detail = phrase(error, timeout_s)
+    return replace(result(started, ok=False, detail=detail), connect_s=connect_s)
 
 
 def phrase(error: OSError, timeout_s: float) -> str:
     """What happened, in a few words."""
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
         return f"timed out after {timeout_s:.1f} s"
     if isinstance(error, socket.gaierror):
         return f"name not resolved: {error.strerror}"
@@ -119,7 +123,13 @@ def phrase(error: OSError, timeout_s: float) -> str:
     return PHRASES.get(number) or (os.strerror(number) if number else str(error))
 
 
-def result(started: float, *, ok: bool, detail: str) -> ProbeRecord:
-    """The record of a probe that began at `started` (monotonic) and ends now."""
+def result(
+    started: float, *, ok: bool, detail: str, connected: bool = False
+) -> ProbeRecord:
+    """The record of a probe that began at `started` (monotonic) and ends now.
+
+    `connected` if it is the connect that ended.
+    """
     duration = time.monotonic() - started
-    return ProbeRecord(at=time.time(), duration_s=duration, ok=ok, detail=detail)
+    connect_s = duration if connected else NOT_REACHED
+    return ProbeRecord(time.time(), duration, ok, detail, connect_s)

@@ -16,6 +16,46 @@ class Statuses(Protocol):
         """Whether an HTTP status is good."""
 
 
+class EjectSettings(Protocol):
+    """See `lb.health.ejection`; times in seconds, `share` in percent."""
+
+    @property
+    def failures(self) -> int:
+        """In a row, until a backend is ejected; 0 for never."""
+
+    @property
+    def time(self) -> float:
+        """Out so long, times the count."""
+
+    @property
+    def time_max(self) -> float:
+        """Out so long at most."""
+
+    @property
+    def share(self) -> int:
+        """Of a set that may be out."""
+
+
+class FlapSettings(Protocol):
+    """See `lb.health.flapping`; times in seconds."""
+
+    @property
+    def changes(self) -> int:
+        """Within `window`, until a fall is held; 0 for never."""
+
+    @property
+    def window(self) -> float:
+        """In which changes are counted."""
+
+    @property
+    def hold(self) -> float:
+        """Held so long the first time."""
+
+    @property
+    def hold_max(self) -> float:
+        """Held so long at most."""
+
+
 class HealthSettings(Protocol):
     """How to probe a backend, how often, and what to make of it."""
 
@@ -60,5 +100,25 @@ class HealthSettings(Protocol):
         """Text that the first 64 KiB of the answer must contain; empty for any."""
 
     @property
+    def header(self) -> str:
+        """The field by which the answer may ask for a share; empty for none."""
+
+    @property
     def concurrency(self) -> int:
         """How many probes may be under way at once."""
+
+    @property
+    def panic(self) -> int:
+        """Percent of a set available below which it is panic; 0 for never."""
+
+    @property
+    def slow_start(self) -> float:
+        """Seconds until a backend that came back has its whole share."""
+
+    @property
+    def eject(self) -> EjectSettings:
+        """When traffic takes a backend out."""
+
+    @property
+    def flap(self) -> FlapSettings:
+        """When a backend is held down for longer."""

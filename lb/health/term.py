@@ -1,9 +1,9 @@
-"""What a leader does: probes when due, verdicts as they follow, turn by turn.
+"""What a leader does: probes when due, listening, and what follows, turn by turn.
 
-Verdicts live in the shared file, so a new term goes on from the last one's; only
-the counts of probes in a row start anew.  The probes run in threads (under
-gevent's patch: greenlets); all else, every store too, happens in the thread that
-calls `turn`.
+Standings live in the shared file, so a new term goes on from the last one's; only
+the counts of probes and faults in a row start anew.  Connects are made here without
+waiting (`lb.health.connects`), other probes in threads (under gevent's patch:
+greenlets); all else, every store too, happens in the thread that calls `turn`.
 """
 
 from __future__ import annotations
@@ -12,28 +12,39 @@ import os
 import queue
 import random
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from lb.balance.line_up import line_up
 from lb.health.attendance import Attendance
+from lb.health.connects import Connects
+from lb.health.ejection import Others, refusal
+from lb.health.hearing import Hearing
 from lb.health.probe import probe
-from lb.health.schedule import Pace, Schedule
-from lb.health.verdict import HealthState
-from lb.model import Verdict, Wish
-from lb.shm import VerdictWriter
+from lb.health.schedule import FEW, Pace, Schedule
+from lb.health.watched import Watched
+from lb.model import Wish
+from lb.shm import EventKind, Happening, Record, VerdictWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from lb.health.settings import HealthSettings
-    from lb.health.verdict import Transition
     from lb.model import Address
     from lb.shm import BackendState, Leadership, ProbeRecord, SharedFile
 
 TURN_S = 0.1
-"""The longest turn: how late a stop, a new wish or a failed connect may be noticed.
-A turn in which nothing happens costs about 0.1 ms."""
+"""The longest turn: how late a stop or a new wish may be noticed."""
+GRAIN_S = 0.005
+"""The shortest turn where there are more than a `FEW` backends: a turn costs 0.1 ms
+under gevent, so what is due within it is started together."""
 SWEEP_S = 1.0
+SURVEY_S = 0.1
+"""How often it is looked whether a set is in panic, where anything changed."""
+WORST = (" is DOWN", " is EJECTED", " not ejected")
+"""What is told as a warning."""
+
+Ending = tuple[int, "ProbeRecord | BaseException"]
+"""A probe that ended, by its backend's id; an error if it could not even be tried."""
 
 
 class Log(Protocol):
@@ -49,29 +60,8 @@ class Log(Protocol):
         """Log the exception being handled."""
 
 
-@dataclass(slots=True)
-class Watched:
-    """A backend under watch: what the file said of it, and the counts."""
-
-    known: BackendState
-    settings: HealthSettings
-    """Its set's."""
-    health: HealthState
-    verdict_at: float
-    """Unix time of the verdict, 0.0 for none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A probe that ended; no record if it could not even be tried."""
-
-    id: int
-    record: ProbeRecord | None
-    error: BaseException | None = None
-
-
 class Term:
-    """One time of leading: the schedule, the counts and the probes under way.
+    """One time of leading: the schedule, the machines and the probes under way.
 
     `check` makes one probe; it may be called in many threads at a time.  `by_set`
     and `settings` as for `Checker`.
@@ -95,13 +85,18 @@ class Term:
         self._writer = VerdictWriter(file, leadership)
         self._schedule = Schedule(random.random)
         self._watched: dict[int, Watched] = {}
+        self._by_row: dict[int, int] = {}
+        self._sets: dict[str, list[Watched]] = {}
+        self._changed_sets: set[str] = set()
+        self._in_panic: set[str] = set()
+        self._restless: set[int] = set()
         self._seen_generation = -1
-        self._failures = file.failure_totals()
-        self._next_sweep = 0.0
+        self._hearing = Hearing(file)
+        self._next_sweep = self._next_survey = 0.0
         self._attendance = Attendance(file.present())
-        self._next_hearing = 0.0
         self._under_way = 0
-        self._ended: queue.SimpleQueue[Ended] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[Ending] = queue.SimpleQueue()
+        self._connects = Connects()
         # Imported here, after gevent's patch: the module makes a lock as it loads.
         from concurrent.futures import ThreadPoolExecutor
 
@@ -116,13 +111,16 @@ class Term:
     def close(self) -> None:
         """Start no more probes; those under way end unheard, by their timeout."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._connects.close()
 
     def turn(self) -> None:
         """Do what is to be done now; takes at most about `TURN_S`."""
         now = time.monotonic()
         self._read_backends(now)
         self._hear_traffic(now)
+        self._let_time_pass()
         self._sweep(now)
+        self._survey(now)
         self._start_due(now)
         self._take_in(self._wait_s(now))
 
@@ -140,6 +138,13 @@ class Term:
             for known in self._file.backends()
             if known.wish is not Wish.MAINT
         }
+        self._by_row = {w.known.row: key for key, w in self._watched.items()}
+        self._sets = {}
+        for watched in self._watched.values():
+            self._sets.setdefault(watched.known.backend.group, []).append(watched)
+        self._changed_sets.update(self._sets)
+        self._hearing.forget_others(set(self._watched))
+        self._restless = {k for k, w in self._watched.items() if w.is_restless}
         self._schedule.reset(
             {key: pace_of(watched.settings) for key, watched in self._watched.items()},
             now,
@@ -147,32 +152,49 @@ class Term:
 
     def _watch(self, known: BackendState, before: Watched | None) -> Watched:
         settings = self._by_set.get(known.backend.group, self._settings)
-        if before is not None and before.settings is settings:
-            before.known = known
-            return before
-        # In another set other probes count: the row of them starts anew.
-        verdict, since = known.verdict, known.since
-        if before is not None:
-            verdict, since = before.health.verdict, before.verdict_at
-        health = HealthState(verdict, rise=settings.rise, fall=settings.fall)
-        return Watched(known, settings, health, since)
+        now = time.time()
+        if before is None:
+            return Watched(known, settings, now)
+        before.known = known
+        if before.settings is not settings:
+            # In another set other probes count: the row of them starts anew.
+            before.use(settings, before.standing(now), before.memory(now), now)
+        return before
 
     def _hear_traffic(self, now: float) -> None:
-        """Probe at once what a worker could not connect to.
+        """Eject whom traffic speaks against; probe at once what cannot be connected to.
 
-        Turns may be many more than 10 a second, and this is 0.5 ms for 4,096 rows.
+        Between them who has failed is probed at once, too: the verdict may be late.
         """
-        if now < self._next_hearing:
-            return
-        self._next_hearing = now + TURN_S
-        failures = self._file.failure_totals()
-        if failures == self._failures:
-            return
-        before, self._failures = self._failures, failures
-        for key, watched in self._watched.items():
-            row = watched.known.row
-            if failures[row] > before[row]:
+        for key, heard in self._hearing.listen(self._by_row, now):
+            watched = self._watched[key]
+            if heard.connects:
                 self._schedule.probe_now(key, now)
+            if watched.heard(heard):
+                self._put_out(key, watched)
+                self._schedule.probe_now(key, now)
+
+    def _put_out(self, key: int, watched: Watched) -> None:
+        """Eject a backend, if its set can do without it."""
+        now = time.time()
+        members = self._sets[watched.known.backend.group]
+        why_not = refusal(others_of(members), watched.rules, watched.settings.panic)
+        told = watched.refuse(why_not) if why_not else watched.eject(now)
+        self._publish(watched, told, now)
+        if not why_not:
+            self._restless.add(key)
+
+    def _let_time_pass(self) -> None:
+        """End ejections whose time is over, and let who came back get more."""
+        now = time.time()
+        for key in list(self._restless):
+            watched = self._watched.get(key)
+            if watched is not None:
+                told = watched.tick(now)
+                if told or watched.is_new(now):
+                    self._publish(watched, told, now)
+            if watched is None or not watched.is_restless:
+                self._restless.discard(key)
 
     def _sweep(self, now: float) -> None:
         """Empty the slots of processes that died; tell who came and went."""
@@ -185,11 +207,47 @@ class Term:
         for what in self._attendance.look(self._file.present(), dead):
             self._writer.tell(what)
 
+    def _survey(self, now: float) -> None:
+        """Tell which sets are in panic, and which no more."""
+        if not self._changed_sets or now < self._next_survey:
+            return
+        self._next_survey = now + SURVEY_S
+        changed, self._changed_sets = self._changed_sets, set()
+        for name in changed:
+            members = self._sets.get(name, [])
+            if not members:
+                continue
+            found = line_up(members, members[0].settings.panic)
+            if found.is_panic == (name in self._in_panic):
+                continue
+            reason = f"{name}: {found.available} of {found.judged} are available"
+            self._writer.tell(
+                Happening(EventKind.PANIC, after=found.is_panic, reason=reason)
+            )
+            if found.is_panic:
+                self._in_panic.add(name)
+                self._log.warning(
+                    "set %s is in PANIC: %d of %d backends that can be connected to"
+                    " are available, so all %d get requests",
+                    name,
+                    found.available,
+                    found.judged,
+                    found.judged,
+                )
+            else:
+                self._in_panic.discard(name)
+                self._log.info("set %s is not in panic any more", name)
+
     def _start_due(self, now: float) -> None:
         room = self._settings.concurrency - self._under_way
         for key in self._schedule.take_due(now, room):
             self._under_way += 1
-            self._threads.submit(self._run, key, self._watched[key])
+            watched = self._watched[key]
+            address = watched.known.backend.address
+            if watched.settings.kind == "tcp" and self._connects.is_for(address):
+                self._connects.start(key, address, watched.settings.timeout)
+            else:
+                self._threads.submit(self._run, key, watched)
 
     def _run(self, key: int, watched: Watched) -> None:
         """In a thread of the pool: one probe, and word of its end."""
@@ -197,59 +255,69 @@ class Term:
             record = self._check(watched.known.backend.address, watched.settings)
         # Whatever a probe raises must come back, or it stays under way for ever.
         except Exception as error:  # noqa: BLE001
-            self._ended.put(Ended(key, None, error))
+            self._ended.put((key, error))
         else:
-            self._ended.put(Ended(key, record))
+            self._ended.put((key, record))
 
     def _wait_s(self, now: float) -> float:
         """How long nothing will be due; an ending probe cuts it short."""
+        wait_s = min(TURN_S, self._hearing.wait_s(now), self._connects.wait_s())
         due = self._schedule.next_due()
         if due is None or self._under_way >= self._settings.concurrency:
-            return TURN_S
-        return min(TURN_S, max(0.0, due - now))
+            return wait_s
+        grain_s = GRAIN_S if len(self._schedule) > FEW else 0.0
+        return max(grain_s, min(wait_s, due - now))
 
     def _take_in(self, wait_s: float) -> None:
         """Wait for a probe to end, then take in all that have."""
+        for key, found in self._connects.poll():
+            self._heed(key, found)
+            wait_s = 0.0
         try:
-            self._heed(self._ended.get(timeout=wait_s))
+            self._heed(*self._ended.get(timeout=wait_s))
             while True:
-                self._heed(self._ended.get_nowait())
+                self._heed(*self._ended.get_nowait())
         except queue.Empty:
             pass
 
-    def _heed(self, ended: Ended) -> None:
+    def _heed(self, key: int, found: ProbeRecord | BaseException) -> None:
         self._under_way -= 1
-        watched = self._watched.get(ended.id)
+        watched = self._watched.get(key)
         in_doubt = False
-        if ended.record is None:
-            self._log.warning("a health check could not be made: %r", ended.error)
+        if isinstance(found, BaseException):
+            self._log.warning("a health check could not be made: %r", found)
         elif watched is not None:
-            self._judge(watched, ended.record)
-            in_doubt = watched.health.in_doubt
-        self._schedule.done(ended.id, time.monotonic(), in_doubt=in_doubt)
+            self._judge(key, watched, found)
+            in_doubt = watched.in_doubt
+        self._schedule.done(key, time.monotonic(), in_doubt=in_doubt)
 
-    def _judge(self, watched: Watched, record: ProbeRecord) -> None:
-        """Store the probe; store and log the verdict if it changed."""
+    def _judge(self, key: int, watched: Watched, record: ProbeRecord) -> None:
+        """Store the probe, and whatever follows from it."""
         known = watched.known
         if not self._writer.record_probe(known.row, known.id, record):
             return
-        transition = watched.health.record(record.ok)
-        if transition is None:
+        told = watched.probed(record)
+        if told or watched.is_new(record.at):
+            self._publish(watched, told, record.at)
+        if watched.is_restless:
+            self._restless.add(key)
+
+    def _publish(self, watched: Watched, told: Sequence[str], now: float) -> None:
+        """Store a backend's standing and tell why it changed."""
+        known = watched.known
+        self._changed_sets.add(known.backend.group)
+        record = Record(
+            watched.publish(now),
+            watched.since,
+            watched.reason,
+            memory=watched.memory(now),
+        )
+        if not self._writer.judge(known.row, known.id, record):
             return
-        reason = reason_of(transition, record)
-        self._writer.set_verdict(
-            known.row, known.id, transition.after, reason=reason, at=record.at
-        )
-        log = self._log.info if record.ok else self._log.warning
-        log(
-            "backend %s (%s) is %s: %s (%s)",
-            known.backend.name,
-            known.backend.address,
-            transition.after.name,
-            reason,
-            past_of(transition, record.at - watched.verdict_at),
-        )
-        watched.verdict_at = record.at
+        for what in told:
+            line = f"backend {known.backend.name} ({known.backend.address}) {what}"
+            is_bad = any(worst in line for worst in WORST)
+            (self._log.warning if is_bad else self._log.info)("%s", line)
 
 
 def pace_of(settings: HealthSettings) -> Pace:
@@ -257,20 +325,12 @@ def pace_of(settings: HealthSettings) -> Pace:
     return Pace(settings.interval, settings.fast_interval)
 
 
-def reason_of(transition: Transition, last: ProbeRecord) -> str:
-    """Why the verdict changed, as it is logged and kept."""
-    checks = "1 check" if transition.streak == 1 else f"{transition.streak} checks"
-    outcome = "passed" if transition.after is Verdict.UP else "failed"
-    if last.ok:
-        took = f" in {last.duration_s:.3f} s"
-    else:
-        # A timeout's detail says its time itself.
-        took = "" if " after " in last.detail else f" after {last.duration_s:.3f} s"
-    return f"{checks} {outcome}, last: {last.detail}{took}"
-
-
-def past_of(transition: Transition, lasted_s: float) -> str:
-    """What the verdict was before, and for how long."""
-    if transition.before is Verdict.UNKNOWN:
-        return "its first verdict"
-    return f"was {transition.before.name} for {lasted_s:.1f} s"
+def others_of(members: Sequence[Watched]) -> Others:
+    """How a set stands, for `lb.health.ejection.refusal`. O(n)."""
+    wanted = [m for m in members if m.is_wanted]
+    return Others(
+        wanted=len(wanted),
+        judged=sum(m.is_judged for m in wanted),
+        available=sum(m.is_available for m in wanted),
+        ejected=sum(m.ejection.is_out for m in wanted),
+    )

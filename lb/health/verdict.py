@@ -4,7 +4,8 @@
     UNKNOWN   1 success           UP      (a start must not wait)
     UNKNOWN   `fall` failures     DOWN
     UP        `fall` failures     DOWN
-    DOWN      `rise` successes    UP
+    DOWN      `rise` successes    UP      (not while it is held down: then the first
+                                          one after that, if none failed between)
 
 Anything that breaks the row starts the count anew.  Pure: no clock, no I/O.
 """
@@ -47,8 +48,16 @@ class HealthState:
         """Whether the next probe should come soon: the last ones disagree."""
         return self._against > 0
 
-    def record(self, ok: bool) -> Transition | None:
-        """Take in one probe's result; the transition, if the verdict changed."""
+    @property
+    def in_favour(self) -> int:
+        """Of a backend that is DOWN: how many probes in a row passed."""
+        return self._against if self.verdict is Verdict.DOWN else 0
+
+    def record(self, ok: bool, *, is_held: bool = False) -> Transition | None:
+        """Take in one probe's result; the transition, if the verdict changed.
+
+        `is_held`: it may not rise now.
+        """
         says = Verdict.UP if ok else Verdict.DOWN
         if says is not self._last:
             self._against = 0
@@ -56,7 +65,7 @@ class HealthState:
         if says is self.verdict:
             return None
         self._against += 1
-        if self._against < self._needed(says):
+        if self._against < self._needed(says) or (is_held and ok):
             return None
         transition = Transition(self.verdict, says, self._against)
         self.verdict = says

@@ -1,9 +1,10 @@
 """A set of backends: who of them may take a request now, and whom its policy picks.
 
-Three questions, one on top of the other: may it be used (up, and the operator wants
-it), does its tier count (backups only while no other may be used, or when all others
+Two questions, one on top of the other: is it in the line-up (`lb.balance.line_up`:
+who is available, in which tier, or all of them in panic; backups also when all others
 have failed this very request), and has it room (`max_in_flight`, over all workers).
-Policies answer the last, among those that pass the first two.
+Policies answer the last, among those that pass the first. One that came back a moment
+ago, or asks for less, has part of its weight.
 
 To have room is decided by counting oneself in first and looking then, so two workers
 that take the last place at once both step back, and neither goes over the limit.
@@ -11,15 +12,18 @@ that take the last place at once both step back, and neither goes over the limit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from math import gcd
+from typing import TYPE_CHECKING, Protocol
 
+from lb.balance.line_up import line_up
 from lb.balance.policy import Policy
 from lb.errors import FullError, UnavailableError
 from lb.proxy.budget import RetryBudget
 from lb.proxy.retry import NO_OPTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from lb.proxy.exchange import Request
     from lb.proxy.loads import LiveLoads
@@ -27,6 +31,21 @@ if TYPE_CHECKING:
     from lb.proxy.tally import Tally
     from lb.proxy.waiting import WaitingLine
     from lb.upstream.backend import LiveBackend
+
+
+class Statuses(Protocol):
+    """Which statuses of a response count against a backend."""
+
+    def __contains__(self, status: int, /) -> bool:
+        """Whether this one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """`panic` as `line_up` wants it; `faults` are the statuses that are faults."""
+
+    panic: int = 0
+    faults: Statuses = frozenset()
 
 
 class BackendSet:
@@ -47,8 +66,12 @@ class BackendSet:
         self.name = name
         self.policy = policy
         self.policy_name = policy_name.encode()
-        self.has_answers = type(policy).answer is not Policy.answer
-        """Whether the policy may leave something in responses."""
+        self._has_answers = type(policy).answer is not Policy.answer
+        self.has_marks = self._has_answers
+        """Whether something may have to be added to responses."""
+        self.judging = Judging()
+        self.is_panic = False
+        """Whether too few are available, and all get requests."""
         self.attempts = attempts
         self.line = line
         self.budget = RetryBudget(options.budget, tally, loads)
@@ -72,7 +95,12 @@ class BackendSet:
         if self.candidates:
             policy.update(self.candidates)
         self.policy, self.policy_name = policy, name.encode()
-        self.has_answers = type(policy).answer is not Policy.answer
+        self._has_answers = type(policy).answer is not Policy.answer
+        self.has_marks = self._has_answers or self.is_panic
+
+    def use_judging(self, judging: Judging) -> None:
+        """Judge backends so from the next `update` on."""
+        self.judging = judging
 
     def use_retries(self, attempts: int, options: RetryOptions) -> None:
         """Try requests again so from now on."""
@@ -88,19 +116,25 @@ class BackendSet:
 
     def update(self, members: list[LiveBackend]) -> None:
         """Take what the table and the verdicts say now."""
-        usable = [b for b in members if b.is_usable]
-        candidates = [b for b in usable if not b.is_backup] or usable
-        weights = [b.weight for b in candidates]
+        found = line_up(members, self.judging.panic)
+        candidates = found.members
+        for backend in members:
+            backend.is_usable = backend.is_available
+        for backend in candidates:
+            backend.is_usable = True
+        weights = _weigh(candidates)
         changed = candidates != self.candidates or weights != self._weights
         # A thread that has just seen candidates may be about to ask the policy,
         # which cannot choose among none: then it keeps those it had.
         if candidates and changed:
             self.policy.update(candidates)
         self.members = members
-        self._backups = [b for b in usable if b.is_backup]
+        self._backups = [b for b in members if b.is_backup and b.is_available]
         self._has_limits = any(b.max_in_flight for b in candidates)
         self._weights = weights
         self.candidates = candidates
+        self.is_panic = found.is_panic
+        self.has_marks = self._has_answers or found.is_panic
 
     def take(self, request: Request) -> LiveBackend:
         """The backend for a first attempt, with the request counted in flight.
@@ -193,3 +227,20 @@ class BackendSet:
 
     def _is_full(self, backend: LiveBackend) -> bool:
         return 0 < backend.max_in_flight <= self._loads.in_flight(backend)
+
+
+def _weigh(candidates: Sequence[LiveBackend]) -> list[int]:
+    """Give each its share of its weight, in whole numbers; what they are.
+
+    Only shares that differ matter, so mostly a weight is the backend's own.
+    """
+    shares = [max(1, b.share) for b in candidates]
+    if len(set(shares)) <= 1:
+        weights = [b.own_weight for b in candidates]
+    else:
+        fine = [b.own_weight * s for b, s in zip(candidates, shares, strict=True)]
+        unit = gcd(*fine)
+        weights = [weight // unit for weight in fine]
+    for backend, weight in zip(candidates, weights, strict=True):
+        backend.weight = weight
+    return weights

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lb.config import SetSettings, state_path
 from lb.errors import ConfigError, StateFileError
 from lb.proxy.accesslog import STANDARD_OUTPUT, AccessLog, open_file
-from lb.proxy.backend_set import BackendSet
+from lb.proxy.backend_set import BackendSet, Judging
 from lb.proxy.engine import Engine
 from lb.proxy.loads import LiveLoads
 from lb.proxy.placement import Placement
@@ -153,6 +153,9 @@ class Balancer:
                 there.use_policy(policies[each.name], each.balance.policy)
             there.use_retries(each.retries.attempts, retry_options_of(each))
             there.line.use(queue_limits_of(each))
+        for each in settings.sets:
+            judging = Judging(each.health.panic, each.health.eject.status)
+            self._sets[each.name].use_judging(judging)
         sets = [self._sets[each.name] for each in settings.sets]
         return Placement(sets, router_of(settings))
 

@@ -114,6 +114,7 @@ class Course:
         response.close()
         request.entered, self._counted = goes_on, counted
         request.failed_at(backend.id)
+        self._engine.blame.retried(self._chosen, backend, status)
         if request.explanation is not None:
             request.explanation.answered(backend, status)
         return following

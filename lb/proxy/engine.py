@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Final
 from lb.errors import (
     AttemptError,
     ClientGoneError,
-    ConnectRefusedError,
-    ConnectTimeoutError,
     DeadlineError,
     FinalRecipientError,
     NoRouteError,
@@ -23,6 +21,7 @@ from lb.errors import (
 )
 from lb.http1.grammar import IDEMPOTENT
 from lb.proxy.asker import Asker
+from lb.proxy.blame import LEAST_FAULT, Blame
 from lb.proxy.course import Course
 from lb.proxy.exchange import Response
 from lb.proxy.explain import Explanation
@@ -42,9 +41,6 @@ if TYPE_CHECKING:
     from lb.proxy.tally import Tally
     from lb.upstream.backend import LiveBackend
     from lb.upstream.connection import Body, Connection
-
-CONNECT_FAILURES: Final = (ConnectRefusedError, ConnectTimeoutError)
-"""Errors that say nothing of a request, but something of the backend."""
 
 RECENT: Final = 0.125
 """The share of the newest time in a backend's running mean: about the last 8 count."""
@@ -71,6 +67,7 @@ class Engine:
     ) -> None:
         self._roster = roster
         self._tally = tally
+        self.blame = Blame(tally)
         self._timeouts = timeouts
         self._asker = Asker(timeouts)
         self._first_s = min(timeouts.response_s, timeouts.request_s)
@@ -168,8 +165,7 @@ class Engine:
 
     def note(self, request: Request, backend: LiveBackend, error: HttpError) -> None:
         """Count and remember a failed attempt."""
-        to_connect = isinstance(error, CONNECT_FAILURES)
-        self._tally.fail(backend, error.label, to_connect=to_connect)
+        self.blame.attempt(request, backend, error, self._timeouts)
         request.failed_at(backend.id)
         if request.explanation is not None:
             request.explanation.failed(backend, error)
@@ -302,12 +298,13 @@ class Engine:
 
     def note_cut(self, request: Request, error: AttemptError) -> None:
         """Count that the backend broke off the body of its response."""
-        if request.backend is not None:
-            self._tally.fail(request.backend, error.label, to_connect=False)
+        self.blame.body(request, error)
 
     def finish(self, request: Request, now: float) -> None:
         """Count and record a request that is over, at monotonic `now`."""
         self._tally.finish(request, request.backend, now)
+        if request.status >= LEAST_FAULT and not request.label:
+            self.blame.finished(request)
 
     def refuse(self, client: bytes, status: int, label: str, began: float) -> None:
         """The same for what never became a request."""
@@ -346,6 +343,7 @@ class Engine:
             _time_head(request, backend, now - began)
             if head.status == 101:
                 body = self._take_tunnel(request, connection, head)
+                course.end()  # it may last for days, which is no retry's load
             else:
                 body = connection.take_body(head)
         except BaseException:  # a kill of this greenlet, too, must leak nothing

@@ -1,11 +1,14 @@
-"""Response fields of the balancer's own for one request: a cookie, an explanation."""
+"""Response fields of the balancer's own: a cookie, an explanation, a sign of panic."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from lb.proxy.exchange import Request
+
+PANIC: Final = b"LB-Panic", b"1"
+"""Its set is in panic: the backend may be one that checks or traffic speak against."""
 
 
 def marks(request: Request, *, is_refused: bool = False) -> list[tuple[bytes, bytes]]:
@@ -15,7 +18,9 @@ def marks(request: Request, *, is_refused: bool = False) -> list[tuple[bytes, by
     """
     fields = []
     chosen, backend = request.backend_set, request.backend
-    if chosen and chosen.has_answers and backend and not is_refused:
+    if chosen and chosen.is_panic:
+        fields.append(PANIC)
+    if chosen and chosen.has_marks and backend and not is_refused:
         cookie = chosen.policy.answer(request, backend)
         if cookie:
             fields.append((b"Set-Cookie", cookie))

@@ -18,8 +18,8 @@ from itertools import compress
 from operator import ne
 from typing import TYPE_CHECKING
 
-from lb.model import Verdict, Wish
-from lb.shm import verdict_in
+from lb.model import Wish
+from lb.shm import standing_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -112,21 +112,14 @@ class Roster:
         self._verdicts = [-1] * len(self._by_row)  # like no cell
 
     def _read_verdicts(self) -> bool:
-        """Whether any backend became usable or ceased to be so."""
+        """Whether what is said of any backend changed."""
         before, self._verdicts = self._verdicts, self._file.verdict_cells()
         rows = zip(self._by_row, self._verdicts, strict=True)
         changed = False
         for live, cell in compress(rows, map(ne, before, self._verdicts)):
-            if live is None:
-                continue
-            why_not = ""
-            if (wish := self._wishes[live.id]) is not Wish.READY:
-                why_not = wish.name.lower()
-            elif verdict_in(cell, live.id) is Verdict.DOWN:
-                why_not = "down"
-            is_usable = not why_not
-            changed = changed or is_usable != live.is_usable
-            live.is_usable, live.why_not = is_usable, why_not
+            if live is not None:
+                wish = self._wishes.get(live.id, Wish.READY)
+                changed |= live.heed(wish, standing_in(cell, live.id))
         return changed
 
     def _tell_sets(self) -> None:

@@ -168,7 +168,7 @@ class Session(Conversation):
             keep_alive=keep_alive,
             via=self._peer.via,
             date=http_date,
-            added=mark_lines(request) if chosen and chosen.has_answers else b"",
+            added=mark_lines(request) if chosen and chosen.has_marks else b"",
         )
         if body:
             wire += body

@@ -46,6 +46,9 @@ class Tally(Protocol):
     def fail(self, backend: LiveBackend, label: str, *, to_connect: bool) -> None:
         """It failed; where it could not connect, the checker will probe now."""
 
+    def fault(self, backend: LiveBackend, *, is_spoiled: bool = False) -> None:
+        """Something speaks against the backend; see `FaultNotes.note`."""
+
     def finish(self, passage: Passage, backend: LiveBackend | None, now: float) -> None:
         """A request is over, at monotonic `now`; `backend` is its last one."""
 
@@ -57,6 +60,7 @@ class PlainTally:
         self._cells = slot.cells
         self.recorder = slot.recorder()
         self.nobody = slot.no_backend
+        self._faults = slot.faults()
         self._record = self.recorder.finish
 
     def enter(self, backend: LiveBackend) -> RowCells:
@@ -94,6 +98,10 @@ class PlainTally:
         self._cells[cells.block + FAILURES + NUMBERS.get(label, OTHER)] += 1
         if to_connect:
             self._cells[cells.connect_failures] += 1
+
+    def fault(self, backend: LiveBackend, *, is_spoiled: bool = False) -> None:
+        """See `Tally.fault`."""
+        self._faults.note(backend.cells, is_spoiled=is_spoiled)
 
     def finish(self, passage: Passage, backend: LiveBackend | None, now: float) -> None:
         """See `Tally.finish`."""
@@ -137,6 +145,11 @@ class LockedTally(PlainTally):
         """See `Tally.fail`."""
         with self._lock:
             super().fail(backend, label, to_connect=to_connect)
+
+    def fault(self, backend: LiveBackend, *, is_spoiled: bool = False) -> None:
+        """See `Tally.fault`."""
+        with self._lock:
+            super().fault(backend, is_spoiled=is_spoiled)
 
     def finish(self, passage: Passage, backend: LiveBackend | None, now: float) -> None:
         """See `Tally.finish`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from lb.model import Verdict, Wish
+from lb.model import Wish
 from lb.shm import leader_pid
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def backend_reports(file: SharedFile) -> list[Report]:
         figures = {
             "in_flight": in_flight[state.row],
             "requests": counted.attempts if counted else 0,
+            "retries": counted.retries if counted else 0,
+            "retries_refused": counted.refused_retries if counted else 0,
         }
         reports.append(_backend(state) | figures)
     return reports
@@ -81,13 +83,22 @@ def _backend(state: BackendState) -> Report:
         "verdict": state.verdict.name.lower(),
         "wish": state.wish.name.lower(),
         "cut_at": state.cut_at or None,
-        "available": state.verdict is not Verdict.DOWN and state.wish is Wish.READY,
+        "available": state.wish is Wish.READY
+        and state.standing.is_good
+        and state.standing.share > 0,
+        "ejected": state.standing.is_ejected,
+        "ejected_until": state.memory.ejected_until
+        if state.standing.is_ejected
+        else None,
+        "share": state.standing.share,
+        "notes": notes_of(state),
         "since": state.since or None,
         "reason": state.reason,
         "last_probe": _probe(state.last_probe),
         "probes": [_probe(probe) for probe in state.probes],
-        "probed": state.probed,
-        "probes_failed": state.failed,
+        "probed": state.tally.probes,
+        "probes_failed": state.tally.failed,
+        "ejections": state.tally.ejections,
     }
 
 
@@ -100,6 +111,17 @@ def _probe(probe: ProbeRecord | None) -> Report | None:
         "duration_s": round(probe.duration_s, 6),
         "detail": probe.detail,
     }
+
+
+def notes_of(state: BackendState) -> list[str]:
+    """What traffic and the backend itself say, each in a few words."""
+    memory = state.memory
+    notes = [memory.why] if memory.why else []
+    if memory.asked is not None:
+        notes.append(f"asks for {memory.asked} % of its weight")
+    if memory.holds:
+        notes.append(f"held down {memory.holds} times in a row: it changes often")
+    return notes
 
 
 def changes_of(state: BackendState) -> list[str]:

@@ -13,6 +13,8 @@ from lb.shm.arrivals import Arrivals
 from lb.shm.blocks import RowCells
 from lb.shm.edit import TableEditor, edit_table
 from lb.shm.events import Cursor, Event, EventKind, Events, Happening, Ring
+from lb.shm.fault_counts import FaultCounts
+from lb.shm.faults import FaultNotes
 from lb.shm.figures import FigureReader
 from lb.shm.file import SharedFile
 from lb.shm.gauges import Gauges
@@ -21,7 +23,17 @@ from lb.shm.inflight import InFlight
 from lb.shm.leader import Leadership, VerdictWriter, leader_pid
 from lb.shm.publish import publish, retire
 from lb.shm.recent import RequestRecord
-from lb.shm.record import ProbeRecord, verdict_in
+from lb.shm.record import (
+    FULL_SHARE,
+    NOT_REACHED,
+    Cause,
+    Memory,
+    ProbeRecord,
+    Record,
+    Standing,
+    standing_in,
+    verdict_in,
+)
 from lb.shm.recorder import Passage, Recorder
 from lb.shm.slots import Slot, SlotState
 from lb.shm.snapshot import BackendState
@@ -30,13 +42,18 @@ from lb.shm.totals import BackendTotals, Latencies, WorkerTotals
 from lb.shm.turns import Turns
 
 __all__ = [
+    "FULL_SHARE",
+    "NOT_REACHED",
     "Arrivals",
     "BackendState",
     "BackendTotals",
+    "Cause",
     "Cursor",
     "Event",
     "EventKind",
     "Events",
+    "FaultCounts",
+    "FaultNotes",
     "FigureReader",
     "Gauges",
     "Happening",
@@ -44,8 +61,10 @@ __all__ = [
     "InFlight",
     "Latencies",
     "Leadership",
+    "Memory",
     "Passage",
     "ProbeRecord",
+    "Record",
     "Recorder",
     "RequestRecord",
     "Ring",
@@ -53,6 +72,7 @@ __all__ = [
     "SharedFile",
     "Slot",
     "SlotState",
+    "Standing",
     "TableEditor",
     "TableRow",
     "Turns",
@@ -63,5 +83,6 @@ __all__ = [
     "leader_pid",
     "publish",
     "retire",
+    "standing_in",
     "verdict_in",
 ]

@@ -39,7 +39,7 @@ class RowCells:
 
     `block` is the first of the `lb.shm.layout.Counter`s, so it is where attempts are
     counted; `id` is the backend's, 0 for none. `retrying` counts requests that go
-    elsewhere because of it.
+    elsewhere because of it.  `faults` and `streak` are stored by `lb.shm.faults` only.
     """
 
     id: int
@@ -47,6 +47,8 @@ class RowCells:
     connect_failures: int
     block: int
     retrying: int
+    faults: int = -1
+    streak: int = -1
 
 
 def claim(
@@ -67,37 +69,45 @@ def claim(
         OSError: there is no space for the block.
     """
     owner = geometry.column(slot, Column.OWNER) + row
-    failures = geometry.column(slot, Column.CONNECT_FAILURES) + row
     block = geometry.block(slot, row)
     if cells[owner] != row_id:
         cells[owner] = 0
-        cells[failures] = 0
+        for column in (Column.CONNECT_FAILURES, Column.FAULTS, Column.STREAK):
+            cells[geometry.column(slot, column) + row] = 0
         spare = SPARE_SLOTS * geometry.furnished_cells
         reserve(block, BLOCK_CELLS, spare)
         cells[block : block + BLOCK_CELLS] = _NOTHING
         cells[owner] = row_id
-    at, retrying = in_flight_cell(geometry, slot, row), _retrying(geometry, slot, row)
-    return RowCells(row_id, at, failures, block, retrying)
+    return _row_cells(geometry, slot=slot, row=row, row_id=row_id, block=block)
 
 
 def unkept(geometry: Geometry, *, slot: int, row: int, row_id: int) -> RowCells:
     """The same for a backend whose figures have no space: they are counted away."""
-    failures = geometry.column(slot, Column.CONNECT_FAILURES) + row
-    at = in_flight_cell(geometry, slot, row)
-    retrying = _retrying(geometry, slot, row)
-    return RowCells(row_id, at, failures, geometry.nobody(slot), retrying)
+    nobody = geometry.nobody(slot)
+    return _row_cells(geometry, slot=slot, row=row, row_id=row_id, block=nobody)
+
+
+def _row_cells(
+    geometry: Geometry, *, slot: int, row: int, row_id: int, block: int
+) -> RowCells:
+    return RowCells(
+        id=row_id,
+        in_flight=geometry.column(slot, Column.IN_FLIGHT) + row,
+        connect_failures=geometry.column(slot, Column.CONNECT_FAILURES) + row,
+        block=block,
+        retrying=geometry.column(slot, Column.RETRYING) + row,
+        faults=geometry.column(slot, Column.FAULTS) + row,
+        streak=geometry.column(slot, Column.STREAK) + row,
+    )
 
 
 def no_backend(geometry: Geometry, *, slot: int) -> RowCells:
     """Where requests are counted that never had a backend; nothing is in flight."""
     nobody = geometry.nobody(slot)
-    return RowCells(0, nobody, nobody, geometry.no_backend(slot), nobody)
+    none = geometry.no_backend(slot)
+    return RowCells(0, nobody, nobody, none, nobody, nobody, nobody)
 
 
 def in_flight_cell(geometry: Geometry, slot: int, row: int) -> int:
     """The cell that counts a row's requests under way."""
     return geometry.column(slot, Column.IN_FLIGHT) + row
-
-
-def _retrying(geometry: Geometry, slot: int, row: int) -> int:
-    return geometry.column(slot, Column.RETRYING) + row

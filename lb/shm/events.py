@@ -33,17 +33,20 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from lb.shm.cells import microseconds, read_text, read_whole, seconds, write_text
 from lb.shm.layout import (
-    EVENT_CELLS,
-    EVENT_REASON_CELLS,
-    EVENTS_KEPT,
     NAME_CELLS,
-    WHO_CELLS,
     Cells,
     Head,
 )
 
 if TYPE_CHECKING:
     from lb.shm.geometry import Geometry
+
+
+EVENT_CELLS: Final = 64
+EVENTS_KEPT: Final = 512
+"""In each ring."""
+WHO_CELLS: Final = 7
+EVENT_REASON_CELLS: Final = 32
 
 
 class Ring(IntEnum):
@@ -77,6 +80,10 @@ class EventKind(IntEnum):
     """`before` was its pid."""
     SETTINGS = 9
     """Settings number `after` were put in force."""
+    EJECTED = 10
+    READMITTED = 11
+    PANIC = 12
+    """A set is in panic (`after` is 1), or no more; `reason` begins with its name."""
 
 
 class EventCell(IntEnum):

@@ -21,6 +21,13 @@ from lb.shm import slots, table
 from lb.shm.document import read_document
 from lb.shm.edit import edit_table
 from lb.shm.events import Cursor, Events, end_of, read_events
+from lb.shm.fault_counts import (
+    FaultCounts,
+    faults_by_row,
+    read_bells,
+    read_faults,
+    requests_over,
+)
 from lb.shm.gauges import Gauges, read_gauges
 from lb.shm.geometry import Geometry, read_geometry
 from lb.shm.inflight import InFlight
@@ -41,7 +48,6 @@ from lb.shm.totals import (
     BackendTotals,
     Latencies,
     WorkerTotals,
-    connect_failures_by_row,
     read_latencies,
     read_totals,
     read_workers,
@@ -295,9 +301,21 @@ class SharedFile:
         found = read_totals(self.cells, self.geometry, {row: row_id})
         return found[row_id] if row_id else BackendTotals()
 
-    def failure_totals(self) -> list[int]:
-        """For each row a number that rises with its failed connects; cheap."""
-        return connect_failures_by_row(self.cells, self.geometry)
+    def bells(self) -> list[int]:
+        """Differs from the last answer if any process noted a fault. 5 us."""
+        return read_bells(self.cells, self.geometry)
+
+    def requests_over(self) -> int:
+        """Rises while requests flow; 10 us."""
+        return requests_over(self.cells, self.geometry)
+
+    def faults_by_row(self) -> list[int]:
+        """For each row a number that rises with faults there; cheap."""
+        return faults_by_row(self.cells, self.geometry)
+
+    def faults(self, row: int, row_id: int) -> FaultCounts:
+        """What all processes counted for the backend `row_id` in `row`."""
+        return read_faults(self.cells, self.geometry, row, row_id)
 
     def totals(self) -> dict[int, BackendTotals]:
         """What was counted for each backend, by its id; 0: requests without one.

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from lb.model import Verdict, Wish
+from lb.model import Wish
 from lb.shm.cells import seconds
-from lb.shm.layout import PROBE_CELLS, RING_SIZE, Cells, Probe, Row
-from lb.shm.record import verdict_in
+from lb.shm.layout import PROBE_CELLS, RING_SIZE, Cells, Row
+from lb.shm.record import NEVER, Probe, Standing, Tally, standing_in
 
 if TYPE_CHECKING:
     from lb.shm.geometry import Geometry
@@ -30,19 +30,28 @@ class Gauges(NamedTuple):
     max_in_flight: int
     is_ready: bool
     """Whether the operator wishes it so."""
-    verdict: Verdict
+    is_backup: bool
+    standing: Standing
     since: float
-    probed: int
-    failed: int
-    probing_s: float
+    tally: Tally
     probed_at: float
     probe_s: float
     """How long the last probe took."""
 
     @property
+    def is_wanted(self) -> bool:
+        """As all below, see `lb.balance.line_up`."""
+        return self.is_ready and self.standing.share > 0
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether somebody listens there."""
+        return self.standing.is_good or not self.standing.is_gone
+
+    @property
     def is_available(self) -> bool:
-        """Whether it gets new requests."""
-        return self.is_ready and self.verdict is not Verdict.DOWN
+        """Whether it gets new requests, if its set is not in panic."""
+        return self.is_wanted and self.standing.is_good
 
 
 def read_gauges(cells: Cells, geometry: Geometry) -> list[Gauges]:
@@ -57,7 +66,7 @@ def read_gauges(cells: Cells, geometry: Geometry) -> list[Gauges]:
 
 COLUMNS = (
     Row.ID, Row.WEIGHT, Row.MAX_IN_FLIGHT, Row.WISH, Row.VERDICT, Row.RECORD_ID,
-    Row.SINCE, Row.PROBES, Row.FAILED, Row.PROBE_TIME,
+    Row.SINCE, Row.BACKUP, Row.PROBES, Row.FAILED, Row.PROBE_TIME, Row.EJECTED,
 )  # fmt: skip
 
 
@@ -67,15 +76,19 @@ def _column(cells: Cells, geometry: Geometry, cell: Row) -> list[int]:
 
 
 def _gauges(cells: Cells, at: int, row: int, numbers: tuple[int, ...]) -> Gauges:
-    row_id, weight, most, wish, verdict, recorded, since, probed, failed, took = numbers
+    row_id, weight, most, wish, verdict, recorded, since, backup, *counts = numbers
     probe_at = probe_s = 0.0
-    if recorded != row_id:  # of the row's last backend
-        since = probed = failed = took = 0
-    elif probed:
+    tally = NEVER
+    if recorded == row_id:  # not the row's last backend
+        probed, failed, took, ejected = counts
+        tally = Tally(probed, failed, seconds(took), ejected)
         last = at + Row.RING + PROBE_CELLS * ((probed - 1) % RING_SIZE)
-        probe_at = seconds(cells[last + Probe.AT])
-        probe_s = seconds(cells[last + Probe.DURATION])
+        if probed:
+            probe_at = seconds(cells[last + Probe.AT])
+            probe_s = seconds(cells[last + Probe.DURATION])
+    else:
+        since = 0
     return Gauges(
-        row, row_id, weight, most, wish == READY, verdict_in(verdict, row_id),
-        seconds(since), probed, failed, seconds(took), probe_at, probe_s,
+        row, row_id, weight, most, wish == READY, bool(backup),
+        standing_in(verdict, row_id), seconds(since), tally, probe_at, probe_s,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 Every process of one balancer maps the same file, so this page is a protocol
 between programs that may be of different versions.  Nothing here does I/O; the
-sums that find a cell are `lb.shm.geometry`'s.
+sums that find a cell are `lb.shm.geometry`'s, and what takes space when.
 
 THE TWO RULES
     A *cell* is eight aligned bytes, an unsigned number in the machine's own
@@ -19,20 +19,6 @@ THE FILE
     bytes in a cell of its own.  Times are microseconds since 1970 (0: never),
     durations microseconds, if nothing else is said.  "f" behind a number of
     cells: not a whole number but a binary64, also stored at once.
-
-SPACE
-    Header, rows, heads and events have theirs from the start: 708 KiB for 64 rows.
-    Bodies are far larger (a gigabyte for 4,096 rows and 64 slots) and are holes
-    until somebody is to write there; then that part gets its space *first*, by
-    `posix_fallocate`, so that a full file system is an error that can be told
-    and not a SIGBUS.  Reading a hole of a memory file system through a map fills
-    it, too, so nobody reads a part of a body without having seen that it has
-    its space: STATE is not NEVER for columns and ring, OWNER is not 0 for a
-    block.  Bodies, rings and blocks begin at multiples of 512 cells, a page: a
-    block is one page.  2 backends take 720 KB, and 270 KB more in each worker;
-    2,000 take 9 MB, and 8.6 MB more in each.  A block that would leave no space
-    for 16 more slots is not given any; OWNER stays 0, and the row's figures are
-    counted away, not its requests in flight.
 
 HEADER.  Cells 0-15 never change after the file got its name.
       at cells writer   name
@@ -84,18 +70,30 @@ ROW, one per backend.
       58     1 builder  GROUP        turn * 256 + bytes of the set's name
       62     1 builder  CONFIGURED   weight that the settings give it, + 1; 0: none
       63     1 builder  CUT_AT       time when what is in flight is cut; 0: never
-      64     1 leader   SEQUENCE     odd: cells 66-223 are being written
-      65     1 leader   VERDICT      row id * 4 + `Verdict`
-      66     1 leader   RECORD_ID    the row id that cells 67-223 speak of
+      64     1 leader   SEQUENCE     odd: leader's cells behind 65 are being written
+      65     1 leader   VERDICT      row id * 2^16 + a `Standing`
+      66     1 leader   RECORD_ID    the row id that they speak of
       67     1 leader   SINCE        time of the verdict
       68     1 leader   REASON_BYTES
       69    32 leader   REASON
      101     1 leader   PROBES       how many were recorded, ever
-     102   120 leader   RING         the last 10 probes, 12 cells each
-     222     1 leader   FAILED       of PROBES, those that failed
-     223     1 leader   PROBE_TIME   duration of all of PROBES together
-     224     8 builder  GROUP_EVEN   the set's name after an even turn
-     232     8 builder  GROUP_ODD    and after an odd one
+     102   140 leader   RING         the last 10 probes: `lb.shm.record`
+     242     8 builder  GROUP_EVEN   the set's name after an even turn
+     250     8 builder  GROUP_ODD    and after an odd one
+     258     1 leader   EJECTIONS    how often it was ejected lately
+     259     1 leader   EJECTED_AT   time of the last one
+     260     1 leader   EJECTED_UNTIL  time when that ends or ended
+     261     1 leader   EJECT_CAUSE  a `Cause`
+     262     1 leader   EJECT_BYTES
+     263    12 leader   EJECT_WHY
+     275     1 leader   WARM_SINCE   time when its slow start began; 0: has none
+     276     1 leader   HELD_UNTIL   time until which it is held down; 0: it is not
+     277     1 leader   HOLDS        how often in a row it was held down
+     278     1 leader   CHANGES      of its verdict, lately
+     279     1 leader   ASKED        share it asks for itself + 1; 0: asks for none
+     280     1 leader   FAILED       of PROBES, those that failed
+     281     1 leader   PROBE_TIME   duration of all of PROBES together
+     282     1 leader   EJECTED      how often it was ejected, ever
     The identity of a backend is its name and address.  It is written while ID
     is 0, and ID is stored last; a reader loads ID, the text, and ID again, and
     has a whole row if both are the same number.  So a builder that dies in the
@@ -110,17 +108,13 @@ ROW, one per backend.
     if the settings name the backend whose text still stands there, which was
     removed at run time: it stays away until it is added or not named any more.
     VERDICT names the row id it is about, in the same cell.  A verdict that a
-    slow leader stores for a row that has changed hands is thus no verdict.
-    Cells 66-223 are under a seqlock: the leader makes SEQUENCE odd, writes,
-    makes it even; a reader loads SEQUENCE, copies, and compares.  After some
-    tries it goes on with VERDICT alone, which is always whole.
-
-PROBE, in a row's RING; probe n of PROBES is at n mod 10.
-       0     1 leader   AT           time of its end
-       1     1 leader   DURATION
-       2     1 leader   OK           0 or 1
-       3     1 leader   DETAIL_BYTES
-       4     8 leader   DETAIL
+    slow leader stores for a row that has changed hands is thus no verdict.  Its
+    lower 16 bits are all that serving needs to know: bits 0-1 a `Verdict`, bit 2
+    ejected, bit 3 gone (the last probe could not even connect), bits 8-14 the
+    share of its weight that it gets, in percent (0: it asks for no requests).
+    The leader's cells behind it are under a seqlock: the leader makes SEQUENCE
+    odd, writes, makes it even; a reader loads SEQUENCE, copies, and compares.
+    After some tries it goes on with VERDICT alone, which is always whole.
 
 HEAD, one per slot.
       at cells writer   name
@@ -135,6 +129,7 @@ HEAD, one per slot.
        8     1 owner    SETTINGS_SEEN  the SETTINGS_GENERATION it goes by
        9     1 owner    ARBITER      pid of who forked it and reloads; 0: nobody
       10     1 owner    LEAVING      1 while it only finishes what it has
+      12     1 owner    FAULTS       of all backends, the sum of its column FAULTS
       14     1 owner    QUEUED       requests that wait for a backend, at HEARTBEAT
       16    10 owner    STATUSES     requests by hundreds of the status they got
       32    40 owner    ENDINGS      requests that ended badly, by label
@@ -150,17 +145,22 @@ HEAD, one per slot.
 
 EVENTS are two rings of 512 events, the table's and health's: `lb.shm.events`.
 
-BODY, one per slot; n is ROWS, m is 5 n rounded up to a multiple of 512.
+BODY, one per slot; n is ROWS, m is 7 n rounded up to a multiple of 512.
        0     n owner    IN_FLIGHT    a column: a cell for each row
        n     n owner    OWNER        which row id the row's block speaks of
      2*n     n owner    CONNECT_FAILURES   connects to the row that failed
      3*n     n owner    RETRYING     requests that failed there, or are slow
                                      there, and go elsewhere now
-     4*n     n owner    IDLE         pooled connections that wait, at HEARTBEAT
+     4*n     n owner    FAULTS       failures that speak against the backend
+     5*n     n owner    STREAK       window * 2^32 + most of them in a row there
+     6*n     n owner    IDLE         pooled connections that wait, at HEARTBEAT
        m 32768 owner    REQUESTS     the last 1024 requests, 32 cells each
      ...   512 owner    BLOCKS       one for each row, and two more
     Columns lie together because policies and the checker read whole ones.
     RETRYING counts only what the retry budget bounds.
+    FAULTS is stored last, in the column and then in the head, so that who sees
+    the head's rise finds the rest.  STREAK's window is an eighth of a second, as
+    ARRIVALS's; in a row means without a good response of this process between.
     The block behind the last row's counts requests that had no backend; the
     one behind that takes what is counted for nobody (a backend that is gone,
     a row without space), and is not read.
@@ -174,6 +174,7 @@ BLOCK, what one process counted for one backend.
        5     1 owner    REFUSED      retries after it that the budget refused
        6    10 owner    RESPONSES    by hundreds of the status, as STATUSES
       16    40 owner    FAILURES     attempts that failed, by label
+      56     1 owner    SPOILED      of RESPONSES below 500, those that are faults
       64   212 owner    TO_HEAD      histogram of the time to a response head
      288   212 owner    TOTAL        histogram of the time of a whole request
      510    1f owner    TO_HEAD_SUM  seconds
@@ -201,17 +202,6 @@ LOCKS are on bytes far beyond the end of the file, at offsets that no version
 will ever change, so that even a file that cannot be read can be asked if it is
 in use: LOCK_BUILDER, LOCK_LEADER, LOCK_PREFERRED (shared by all who prefer to
 lead) and LOCK_SLOTS + index of the slot.
-
-A FILE IS VALID if
-    1. it is a regular file, owned by who opens it;
-    2. it is as long as the header, at least;
-    3. MAGIC is right;
-    4. BYTE_ORDER is right: it was made on a machine of the same kind;
-    5. MAJOR is ours;
-    6. CHECKSUM is right;
-    7. the areas follow each other, with strides of this version or larger;
-    8. FILE_BYTES is what the areas need, and what the file has.
-    `lb.shm.file` decides 1, `lb.shm.geometry.read_geometry` the others.
 """
 
 from __future__ import annotations
@@ -226,26 +216,23 @@ Cells = memoryview
 
 CELL_BYTES: Final = 8
 HEADER_CELLS: Final = 64
-ROW_CELLS: Final = 256
+ROW_CELLS: Final = 288
 HEAD_CELLS: Final = 128
 PAGE_CELLS: Final = 512
 BLOCK_CELLS: Final = PAGE_CELLS
 REQUEST_CELLS: Final = 32
 REQUESTS_KEPT: Final = 1024
 RING_SIZE: Final = 10
-PROBE_CELLS: Final = 12
+PROBE_CELLS: Final = 14
 NAME_CELLS: Final = 16
 GROUP_CELLS: Final = 8
 ADDRESS_CELLS: Final = 34
 REASON_CELLS: Final = 32
 DETAIL_CELLS: Final = 8
+EJECT_WHY_CELLS: Final = 12
 STATUS_CELLS: Final = 10
 LABEL_CELLS: Final = 40
 WAITING_CELLS: Final = 32
-EVENT_CELLS: Final = 64
-EVENTS_KEPT: Final = 512
-WHO_CELLS: Final = 7
-EVENT_REASON_CELLS: Final = 32
 DEFAULT_SLOTS: Final = 64
 MAX_ROWS: Final = 4096
 
@@ -317,20 +304,22 @@ class Row(IntEnum):
     REASON = 69
     PROBES = 101
     RING = 102
-    FAILED = 222
-    PROBE_TIME = 223
-    GROUP_EVEN = 224
-    GROUP_ODD = 232
-
-
-class Probe(IntEnum):
-    """Cells of one probe in a row's ring, from the probe's first."""
-
-    AT = 0
-    DURATION = 1
-    OK = 2
-    DETAIL_BYTES = 3
-    DETAIL = 4
+    GROUP_EVEN = 242
+    GROUP_ODD = 250
+    EJECTIONS = 258
+    EJECTED_AT = 259
+    EJECTED_UNTIL = 260
+    EJECT_CAUSE = 261
+    EJECT_BYTES = 262
+    EJECT_WHY = 263
+    WARM_SINCE = 275
+    HELD_UNTIL = 276
+    HOLDS = 277
+    CHANGES = 278
+    ASKED = 279
+    FAILED = 280
+    PROBE_TIME = 281
+    EJECTED = 282
 
 
 class SlotCell(IntEnum):
@@ -347,6 +336,7 @@ class SlotCell(IntEnum):
     SETTINGS_SEEN = 8
     ARBITER = 9
     LEAVING = 10
+    FAULTS = 12
     QUEUED = 14
     STATUSES = 16
     ENDINGS = 32
@@ -360,7 +350,9 @@ class Column(IntEnum):
     OWNER = 1
     CONNECT_FAILURES = 2
     RETRYING = 3
-    IDLE = 4
+    FAULTS = 4
+    STREAK = 5
+    IDLE = 6
 
 
 class Counter(IntEnum):
@@ -374,6 +366,7 @@ class Counter(IntEnum):
     REFUSED = 5
     RESPONSES = 6
     FAILURES = 16
+    SPOILED = 56
     TO_HEAD = 64
     TOTAL = 288
     TO_HEAD_SUM = 510

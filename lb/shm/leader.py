@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lb.shm.cells import microseconds
@@ -20,19 +21,22 @@ from lb.shm.events import EventKind, Happening, Ring, write_event
 from lb.shm.layout import LOCK_BUILDER, LOCK_LEADER, LOCK_PREFERRED, Head, Row
 from lb.shm.locks import held
 from lb.shm.record import (
+    NOTHING,
     Record,
+    Standing,
     mend_record,
-    verdict_in,
+    standing_in,
     write_probe,
     write_verdict,
 )
 from lb.shm.table import read_row
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lb.model import Verdict
     from lb.shm.file import SharedFile
     from lb.shm.record import ProbeRecord
-    from lb.shm.table import TableRow
 
 
 class Leadership:
@@ -117,48 +121,71 @@ class VerdictWriter:
 
     def record_probe(self, row: int, row_id: int, probe: ProbeRecord) -> bool:
         """Keep a probe's result among the row's last 10; whether it was stored."""
-        if self._writable(row, row_id) is None:
+        at = self._writable(row, row_id)
+        if at is None:
             return False
-        at = self._file.geometry.row(row)
         write_probe(self._file.cells, at, row_id, probe)
         return True
 
     def set_verdict(
         self, row: int, row_id: int, verdict: Verdict, *, reason: str, at: float
     ) -> bool:
-        """Publish a verdict of unix time `at`; whether it was stored.
-
-        All processes see it at their next look at the generation, which is stored
-        after it; the event comes last, so whoever hears of it finds it in force.
-        """
-        found = self._writable(row, row_id)
-        if found is None:
-            return False
-        cells, geometry = self._file.cells, self._file.geometry
-        first = geometry.row(row)
-        before = verdict_in(cells[first + Row.VERDICT], row_id)
-        record = Record(verdict, since=at, reason=reason)
-        write_verdict(cells, first, row_id, record)
-        cells[Head.VERDICT_GENERATION] += 1
-        what = Happening(
-            EventKind.VERDICT,
-            row_id,
-            found.backend.name,
-            before,
-            verdict,
-            reason=reason,
+        """Publish a verdict of unix time `at`, and nothing beside it; see `judge`."""
+        standing = Standing(verdict)
+        return self.judge(
+            row, row_id, Record(standing, since=at, reason=reason, memory=NOTHING)
         )
-        write_event(cells, geometry, Ring.HEALTH, what, at=at)
+
+    def judge(self, row: int, row_id: int, record: Record) -> bool:
+        """Publish a verdict with all that goes with it; whether it was stored.
+
+        The record's probes are left out.  All processes see it at their next look at
+        the generation, which stays if the standing does.  Events come last, so
+        whoever hears of one finds it in force.
+        """
+        first = self._writable(row, row_id)
+        if first is None:
+            return False
+        cells = self._file.cells
+        before = cells[first + Row.VERDICT]
+        write_verdict(cells, first, row_id, record)
+        if cells[first + Row.VERDICT] != before:
+            cells[Head.VERDICT_GENERATION] += 1
+            for what, at in _happened(standing_in(before, row_id), record):
+                self._tell_of(row, row_id, what, at)
         return True
 
-    def tell(self, what: Happening) -> None:
-        """Add an event to those of health, if we lead."""
-        if self._leadership.is_held:
-            write_event(self._file.cells, self._file.geometry, Ring.HEALTH, what)
-
-    def _writable(self, row: int, row_id: int) -> TableRow | None:
-        """What is in the row, if we lead and it is still that backend's."""
+    def _tell_of(self, row: int, row_id: int, what: Happening, at: float) -> None:
         found = read_row(self._file.cells, self._file.geometry, row)
-        if not self._leadership.is_held or found is None or found.id != row_id:
-            return None
-        return found
+        name = found.backend.name if found and found.id == row_id else ""
+        self.tell(replace(what, backend_id=row_id, backend=name), at=at)
+
+    def tell(self, what: Happening, *, at: float = 0.0) -> None:
+        """Add an event of unix time `at` (0.0: now) to those of health, if we lead."""
+        if self._leadership.is_held:
+            cells, geometry = self._file.cells, self._file.geometry
+            write_event(cells, geometry, Ring.HEALTH, what, at=at)
+
+    def _writable(self, row: int, row_id: int) -> int | None:
+        """The row's first cell, if we lead and the row is still that backend's."""
+        at = self._file.geometry.row(row)
+        is_there = row_id > 0 and self._file.cells[at + Row.ID] == row_id
+        return at if is_there and self._leadership.is_held else None
+
+
+def _happened(before: Standing, record: Record) -> Iterator[tuple[Happening, float]]:
+    """What is to be told of a standing that changed, and its time; shares are not."""
+    after = record.standing
+    if after.verdict is not before.verdict:
+        what = Happening(
+            EventKind.VERDICT,
+            before=before.verdict,
+            after=after.verdict,
+            reason=record.reason,
+        )
+        yield what, record.since
+    if after.is_ejected and not before.is_ejected:
+        what = Happening(EventKind.EJECTED, reason=record.memory.why)
+        yield what, record.memory.ejected_at
+    if before.is_ejected and not after.is_ejected:
+        yield Happening(EventKind.READMITTED), 0.0

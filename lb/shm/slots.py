@@ -18,6 +18,7 @@ from lb.errors import StateFileError
 from lb.shm import blocks
 from lb.shm.arrivals import Arrivals
 from lb.shm.cells import microseconds, seconds
+from lb.shm.faults import FaultNotes
 from lb.shm.geometry import EXTRA_BLOCKS, Geometry
 from lb.shm.layout import (
     BLOCK_CELLS,
@@ -171,15 +172,16 @@ class Slot:
         return self._present(row).block
 
     def failures_cell(self, row: int) -> int:
-        """Where in `cells` to count connects to the row that failed.
-
-        The checker probes a backend at once when the sum over all slots rises.
-        """
+        """Where in `cells` to count connects to the row that failed."""
         return self._present(row).connect_failures
 
     def _present(self, row: int) -> RowCells:
         """The cells of the backend that has the row now."""
         return self.row(row, self.cells[self._geometry.row(row) + Row.ID])
+
+    def faults(self) -> FaultNotes:
+        """What notes faults of backends in this slot; one at a time per slot."""
+        return FaultNotes(self.cells, bell=self._head + SlotCell.FAULTS)
 
     def arrivals(self) -> Arrivals:
         """This process's connections beside those of the others."""

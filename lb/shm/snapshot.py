@@ -10,7 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lb.shm.record import ProbeRecord, read_record
+from lb.shm.record import (
+    NEVER,
+    NEW,
+    NOTHING,
+    Memory,
+    ProbeRecord,
+    Standing,
+    Tally,
+    read_record,
+)
 from lb.shm.table import read_rows
 
 if TYPE_CHECKING:
@@ -26,8 +35,8 @@ class BackendState:
     `row` is its place while it stays; `id` is never given to another backend.
     `since` is the unix time of the verdict in seconds, 0.0 while there is none,
     and `reason` the sentence that went with it.  `probes` are the last 10, from
-    the oldest on; `probed`, `failed` and `probing_s` are about all that ever were, as
-    in `lb.shm.record`.  `settings_weight` and `cut_at` are `TableRow`'s.
+    the oldest on.  `settings_weight` and `cut_at` are `TableRow`'s, `standing`,
+    `memory` and `tally` what the checker says beside the verdict.
     """
 
     row: int
@@ -40,9 +49,9 @@ class BackendState:
     probes: tuple[ProbeRecord, ...]
     settings_weight: int | None = None
     cut_at: float = 0.0
-    probed: int = 0
-    failed: int = 0
-    probing_s: float = 0.0
+    standing: Standing = NEW
+    memory: Memory = NOTHING
+    tally: Tally = NEVER
 
     @property
     def last_probe(self) -> ProbeRecord | None:
@@ -60,16 +69,16 @@ def read_backends(cells: Cells, geometry: Geometry) -> list[BackendState]:
                 row=row.row,
                 id=row.id,
                 backend=row.backend,
-                verdict=record.verdict,
+                verdict=record.standing.verdict,
                 since=record.since,
                 reason=record.reason,
                 wish=row.wish,
                 probes=record.probes,
                 settings_weight=row.settings_weight,
                 cut_at=row.cut_at,
-                probed=record.probed,
-                failed=record.failed,
-                probing_s=record.probing_s,
+                standing=record.standing,
+                memory=record.memory,
+                tally=record.tally,
             )
         )
     return states

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from lb.shm import RowCells
+from lb.model import Verdict, Wish
+from lb.shm import FULL_SHARE, RowCells
 from lb.streams.stream import NEVER
 from lb.upstream.connection import Connection
 from lb.upstream.idle_limit import IdleLimit
@@ -20,6 +21,7 @@ from lb.upstream.idle_limit import IdleLimit
 if TYPE_CHECKING:
     from lb.http1.response import ResponseParser
     from lb.model import Backend
+    from lb.shm import Standing
     from lb.streams.stream import Transport
 
 
@@ -58,11 +60,16 @@ class LiveBackend:
         "head_time_s",
         "id",
         "idle_limit",
+        "is_available",
         "is_backup",
+        "is_judged",
         "is_usable",
+        "is_wanted",
         "max_in_flight",
         "name",
+        "own_weight",
         "row",
+        "share",
         "weight",
         "why_not",
     )
@@ -81,9 +88,14 @@ class LiveBackend:
         self.cells = NO_CELLS
         self.head_time_s = 0.0
         """Seconds to a response head, lately (EWMA); 0.0 while unknown."""
+        self.is_wanted = self.is_judged = self.is_available = True
+        """See `lb.balance.line_up`, as the shared file says it."""
+        self.share = FULL_SHARE
+        """Percent of its weight that it gets."""
         self.is_usable = True
+        """Whether it may get requests: it is available, or its set is in panic."""
         self.why_not = ""
-        """Why it is not usable: the verdict or the operator's wish."""
+        """Why it is not available: the verdict, traffic, or somebody's wish."""
         self.configure(backend)
         self._transport = transport
         self._parser = parser
@@ -96,9 +108,33 @@ class LiveBackend:
 
     def configure(self, backend: Backend) -> None:
         """Take what may change of a backend that stays the same."""
-        self.weight = backend.weight
+        self.own_weight = self.weight = backend.weight
         self.max_in_flight = backend.max_in_flight
         self.is_backup = backend.backup
+
+    def heed(self, wish: Wish, standing: Standing) -> bool:
+        """Take what operator and checker say of it; whether that is something new."""
+        before = self.is_wanted, self.is_judged, self.is_available, self.share
+        why_not = ""
+        if wish is not Wish.READY:
+            why_not = wish.name.lower()
+        elif not standing.share:
+            why_not = "own_wish"
+        self.is_wanted = not why_not
+        if standing.verdict is Verdict.DOWN:
+            why_not = why_not or "down"
+        elif standing.is_ejected:
+            why_not = why_not or "ejected"
+        self.why_not = why_not
+        self.is_judged = standing.is_good or not standing.is_gone
+        self.is_available = self.is_usable = not why_not
+        self.share = standing.share
+        return before != (
+            self.is_wanted,
+            self.is_judged,
+            self.is_available,
+            self.share,
+        )
 
     def use(self, parser: ResponseParser, limits: PoolLimits) -> None:
         """Go by other limits; idle connections beyond them are closed, oldest first."""

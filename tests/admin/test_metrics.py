@@ -21,7 +21,15 @@ from lb.admin.reloading import InForce
 from lb.admin.source import Source
 from lb.config import Settings
 from lb.model import Address, Backend, Verdict, Wish
-from lb.shm import FigureReader, Histogram, SharedFile, edit_table, publish
+from lb.shm import (
+    FigureReader,
+    Histogram,
+    Record,
+    SharedFile,
+    Standing,
+    edit_table,
+    publish,
+)
 from tests.shm.requests import begin, passage, serve
 
 if TYPE_CHECKING:
@@ -137,6 +145,21 @@ def test_verdicts_and_wishes_are_told(scene: Scene) -> None:
     assert told("backend_probe_seconds_total", **ONE) == 0.002
     assert told("backend_last_probe_duration_seconds", **TWO) == 0.002
     assert told("checker_up") == 1
+
+
+def test_ejections_and_panic_are_told(scene: Scene) -> None:
+    scene.judge(0, Verdict.UP)
+    standing = Standing(Verdict.UP, is_ejected=True, share=40)
+    scene.pen.judge(1, 2, Record(standing, 1.0))
+    told, default = Scrape(scene), {"set": "default"}
+    assert (told("backend_ejected", **ONE), told("backend_ejected", **TWO)) == (0, 1)
+    assert told("backend_ejections_total", **TWO) == 1
+    assert told("backend_available", **TWO) == 0
+    assert told("backend_share_ratio", **TWO) == 0.4
+    assert told("set_available_backends", **default) == 1
+    assert told("set_in_panic", **default) == 0
+    scene.pen.judge(0, 1, Record(Standing(Verdict.DOWN), 1.0))
+    assert Scrape(scene)("set_in_panic", **default) == 1
 
 
 def test_workers_are_told_by_slot(scene: Scene) -> None:

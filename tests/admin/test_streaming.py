@@ -11,8 +11,7 @@ from lb.admin.snapshots import Window
 from lb.admin.streaming import MOST_STREAMS
 from lb.model import Verdict
 from lb.shm import EventKind, Happening, Histogram, Latencies, Ring, publish
-from lb.shm.events import write_event
-from lb.shm.layout import EVENTS_KEPT
+from lb.shm.events import EVENTS_KEPT, write_event
 from tests.admin.conftest import HOST
 from tests.shm.children import backends
 from tests.shm.requests import serve

@@ -38,6 +38,8 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("health.status", "200, 301-308", '"200,301-308"',
      StatusSet(((200, 200), (301, 308)))),
     ("health.body", "", '""', ""),
+    ("health.eject.status", "", '""', StatusSet(())),
+    ("health.flap.hold", "2.5", "2.5", 2.5),
     ("limits.head_bytes", "16KiB", '"16 kib"', 16384),
     ("limits.body_bytes", "0", "0", 0),
     ("limits.body_bytes", "1TiB", "1099511627776", 1 << 40),
@@ -112,7 +114,12 @@ def test_defaults_are_the_contract(tmp_path: Path) -> None:
     assert settings.health.model_dump() == {
         "kind": "tcp", "interval": 2, "fast_interval": 0.5, "timeout": 1, "rise": 2,
         "fall": 3, "path": "/", "status": {"ranges": ((200, 399),)}, "host": "",
-        "body": "", "concurrency": 64,
+        "body": "", "header": "", "concurrency": 256, "panic": 50, "slow_start": 0,
+        "eject": {
+            "failures": 5, "time": 30, "time_max": 300, "share": 50,
+            "status": {"ranges": ((502, 504),)},
+        },
+        "flap": {"changes": 6, "window": 60, "hold": 10, "hold_max": 160},
     }  # fmt: skip
     assert settings.timeouts.model_dump() == {
         "connect": 3, "response": 60, "idle": 60, "request_head": 10, "keepalive": 75,

@@ -45,7 +45,7 @@ def test_the_manual_shows_the_true_defaults(tmp_path: Path) -> None:
 def test_the_manual_as_it_stands_is_the_demo() -> None:
     """Only the two demo backends are active; the third is one # away."""
     assert keys_in(tomllib.loads(MANUAL.read_text())) == [
-        "backends", "balance.sticky", "queue", "health", "timeouts", "limits",
+        "backends", "balance.sticky", "queue", "health.eject", "health.flap", "timeouts", "limits",
         "retries", "pool", "headers", "log", "state", "admin", "demo",
     ]  # fmt: skip
     settings = load({}, MANUAL.parent)

@@ -21,6 +21,7 @@ BACKENDS = (
 )
 NETWORKS = "IP addresses and networks such as 10.0.0.0/8, with commas between"
 STATUSES = "codes and ranges from 100 to 599 with commas between"
+ERRORS = "codes and ranges from 400 to 599 with commas between, or empty"
 PORT = "the port must be a number from 1 to 65535"
 
 # variable, given, reason (with its "; "), allowed
@@ -58,7 +59,28 @@ BAD_VARIABLES = [
         STATUSES,
     ),
     ("LB_HEALTH__STATUS", "399-200", "the range 399-200 runs backwards; ", STATUSES),
+    ("LB_RETRIES__BUDGET", "101", "", "a percentage from 0 to 100"),
+    ("LB_RETRIES__BUDGET", "20%", "", "a percentage from 0 to 100"),
+    ("LB_RETRIES__MIN", "-1", "", "a whole number from 0 to 100000"),
+    ("LB_RETRIES__STATUSES", "200-599", "below 400 an answer is good; ", ERRORS),
+    (
+        "LB_RETRIES__STATUSES",
+        "5xx",
+        "'5xx' is not a code or range from 100 to 599; ",
+        ERRORS,
+    ),
+    ("LB_RETRIES__HEDGE", "-1", "", "seconds, a number from 0 to 86400"),
+    ("LB_TIMEOUTS__REQUEST", "-1", "", "seconds, a number from 0 to 86400"),
     ("LB_HEALTH__HOST", "a b", "", "text in ASCII without spaces, or empty"),
+    ("LB_HEALTH__HEADER", "A B", "", "a field's name, or empty for none"),
+    ("LB_HEALTH__PANIC", "101", "", "a whole number from 0 to 100"),
+    ("LB_HEALTH__EJECT__SHARE", "0", "", "a whole number from 1 to 100"),
+    (
+        "LB_HEALTH__EJECT__STATUS",
+        "399-502",
+        "a status below 400 is no fault; ",
+        "codes and ranges from 400 to 599 with commas between, or empty",
+    ),
     ("LB_HEALTH__CONCURRENCY", "0", "", "a whole number from 1 to 4096"),
     (
         "LB_BALANCE__POLICY",
@@ -171,12 +193,12 @@ BAD_FILES = [
      "did you mean health.host?"),
     ("xyzzy = 1", "xyzzy: unknown key; allowed: backends, bind, workers, "
      "trusted_proxies, proxy_protocol, [balance], [balance.sticky], [queue], "
-     "[health], [timeouts], [limits], [retries], [pool], "
+     "[health], [health.eject], [health.flap], [timeouts], [limits], [retries], [pool], "
      "[headers], [log], [state], [admin], [demo], [sets.NAME], [[routes]]"),
     ('"health.rise" = 1', '"health.rise": unknown key; did you mean health.rise?'),
     ('"a\\nb" = 1', '"a\\nb": unknown key; allowed: backends, bind, workers, '
      "trusted_proxies, proxy_protocol, [balance], [balance.sticky], [queue], "
-     "[health], [timeouts], [limits], [retries], [pool], "
+     "[health], [health.eject], [health.flap], [timeouts], [limits], [retries], [pool], "
      "[headers], [log], [state], [admin], [demo], [sets.NAME], [[routes]]"),
 ]  # fmt: skip
 
@@ -283,7 +305,8 @@ UNKNOWN_VARIABLES = [
         "",
         "allowed: LB_CONFIG, LB_BACKENDS, LB_BIND, LB_WORKERS, LB_TRUSTED_PROXIES, "
         "LB_PROXY_PROTOCOL, "
-        "LB_BALANCE__..., LB_BALANCE__STICKY__..., LB_QUEUE__..., LB_HEALTH__..., LB_TIMEOUTS__..., LB_LIMITS__..., "
+        "LB_BALANCE__..., LB_BALANCE__STICKY__..., LB_QUEUE__..., LB_HEALTH__..., "
+        "LB_HEALTH__EJECT__..., LB_HEALTH__FLAP__..., LB_TIMEOUTS__..., LB_LIMITS__..., "
         "LB_RETRIES__..., LB_POOL__..., LB_HEADERS__..., LB_LOG__..., LB_STATE__..., "
         "LB_ADMIN__..., LB_DEMO__...",
     ),

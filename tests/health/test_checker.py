@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lb.health import Checker
-from lb.health.term import past_of, reason_of
 from lb.health.verdict import Transition
+from lb.health.wording import past_of, reason_of
 from lb.model import Address, Backend, Verdict, Wish
 from lb.shm import ProbeRecord, SharedFile, leader_pid, publish
 from lb.shm.blocks import in_flight_cell
@@ -161,6 +161,7 @@ def test_failures_seen_by_traffic_ask_for_a_probe_now(path: Path, quick: Quick) 
             with listening(port):
                 until(lambda: verdicts(file) == ["UP"], "the first verdict", 3)
             file.cells[slot.failures_cell(0)] += 1
+            slot.faults().note(slot.row(0, 1))
             until(lambda: verdicts(file) == ["DOWN"], "the fall", 3)
 
 

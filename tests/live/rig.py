@@ -49,9 +49,15 @@ class Rig:
 
 @contextmanager
 def running_rig(lane: str, folder: Path, **env: str) -> Iterator[Rig]:
-    """A rig that answers and whose backends are UP; all of it ends with the block."""
+    """A rig that answers and whose backends are UP; all of it ends with the block.
+
+    Whatever they do, neither is ejected for it.
+    """
     with ScriptedBackend("one") as one, ScriptedBackend("two") as two:
-        env = {"LB_BACKENDS": f"{one.address},{two.address}"} | env
+        env = {
+            "LB_BACKENDS": f"{one.address},{two.address}",
+            "LB_HEALTH__EJECT__FAILURES": "0",
+        } | env
         server = start_lane(lane, folder, None, **env)
         try:
             server.wait_answering()

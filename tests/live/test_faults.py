@@ -174,8 +174,15 @@ def test_a_busy_backend_is_passed_by_if_the_settings_say_so(scene: Scene) -> Non
 
 
 def test_when_all_fail_retries_stay_within_the_budget(scene: Scene) -> None:
-    """Instead of one retry for each request: a share of them, counted and told."""
-    scene.serve(LB_RETRIES__MIN="0", LB_RETRIES__BUDGET="20")
+    """Instead of one retry for each request: a share of them, counted and told.
+
+    Neither is ejected, or there were nowhere to go.
+    """
+    scene.serve(
+        LB_RETRIES__MIN="0",
+        LB_RETRIES__BUDGET="20",
+        LB_HEALTH__EJECT__FAILURES="0",
+    )
     for backend in scene.backends:
         backend.do("close")
     with Clients(scene.server.port, gets=32, posts=0) as clients:

@@ -134,20 +134,20 @@ class Scene:
         backups: Sequence[int] = (),
         request_s: float = math.inf,
         race: Race | None = None,
+        name: str = "default",
+        published: Sequence[Backend] = (),
     ) -> None:
         addresses = [Address("127.0.0.1", port) for port in (1, 2, *backups)]
-        publish(
-            path,
-            [
-                Backend(
-                    f"b{a.port}",
-                    a,
-                    max_in_flight=max_in_flight,
-                    backup=a.port in backups,
-                )
-                for a in addresses
-            ],
-        )
+        backends = [
+            Backend(
+                f"b{a.port}",
+                a,
+                max_in_flight=max_in_flight,
+                backup=a.port in backups,
+            )
+            for a in addresses
+        ]
+        publish(path, published or backends)
         self.file = SharedFile.open(path)
         self.slot = self.file.take_slot()
         self.transport = Scripts()
@@ -155,7 +155,7 @@ class Scene:
         limits = PoolLimits(idle=5, idle_s=60, age_s=600)
         self.tally = PlainTally(self.slot)
         self.set = BackendSet(
-            "default",
+            name,
             RoundRobin(0),
             policy_name="round_robin",
             attempts=attempts,
@@ -167,7 +167,7 @@ class Scene:
         self.roster = Roster(
             self.file,
             self.slot,
-            {"default": self.set},
+            {name: self.set},
             lambda b: LiveBackend(b, self.transport, parser, limits),  # type: ignore[arg-type]
         )
         timeouts = Timeouts(connect_s=1, response_s=1, idle_s=1, request_s=request_s)

@@ -16,7 +16,10 @@ from lb.errors import (
     ResponseError,
     TerminatedError,
 )
+from lb.http1.request import RequestParser
+from lb.model import Address, Backend
 from lb.proxy.budget import BudgetLimits
+from lb.proxy.exchange import Request
 from lb.proxy.retry import RetryOptions
 from lb.proxy.upload import Upload
 from lb.proxy.waiting import QueueLimits
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from lb.proxy.exchange import Request, Response
+    from lb.proxy.exchange import Response
 
     Make = Callable[..., Scene]
 
@@ -172,6 +175,46 @@ def test_a_retry_that_waits_in_vain_leaves_the_budget(make: Make) -> None:
         ask(scene)
     assert retrying(scene) == 0
     other.finish()
+
+
+def test_a_tunnel_takes_no_budget_once_it_is_there(make: Make) -> None:
+    scene = make()
+    scene.script(1, Script(CLOSES))
+    scene.script(2, Script(b"HTTP/1.1 101 S\r\nUpgrade: x\r\n\r\n"))
+    turn_to(scene, 1)
+    data = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
+    head = RequestParser(limit_bytes=4096).parse(data)
+    assert head is not None
+    response = scene.engine.exchange(Request(head, data))
+    assert (response.head.status, retrying(scene)) == (101, 0)
+    response.close()
+
+
+def test_a_retry_stays_in_its_set(tmp_path: Path) -> None:
+    """Also where another set has backends that are idle, and this one has none left."""
+    ours = [Backend(f"a{p}", Address("127.0.0.1", p), group="api") for p in (1, 2)]
+    other = Backend("b", Address("127.0.0.1", 3))
+    scene = Scene(tmp_path / "sets", published=[other, *ours], name="api")
+    for port in (1, 2):
+        scene.script(port, REFUSES)
+    scene.script(3, Script(OK))
+    request = scene.request()
+    with pytest.raises(ConnectRefusedError):
+        scene.engine.exchange(request)
+    assert (request.attempts, scene.ports()) == (2, [])
+    scene.close()
+
+
+def test_other_settings_are_followed_at_once(make: Make) -> None:
+    scene = make(options=RetryOptions(BudgetLimits(0, 0)))
+    scene.script(1, Script(CLOSES), Script(BUSY))
+    scene.script(2, Script(ONCE), Script(ONCE))
+    with pytest.raises(TerminatedError):
+        ask(scene)
+    scene.set.use_retries(3, RetryOptions(BudgetLimits(0, 1), frozenset({503})))
+    response = ask(scene)
+    assert (response.head.status, retrying(scene)) == (200, 1)
+    response.finish()
 
 
 # Statuses ----------------------------------------------------------------------

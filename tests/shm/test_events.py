@@ -15,15 +15,17 @@ from lb.shm import (
     EventKind,
     Happening,
     Leadership,
+    Memory,
     ProbeRecord,
+    Record,
     Ring,
     SharedFile,
+    Standing,
     VerdictWriter,
     edit_table,
     publish,
 )
-from lb.shm.events import EventCell, write_event
-from lb.shm.layout import EVENTS_KEPT
+from lb.shm.events import EVENTS_KEPT, EventCell, write_event
 from tests.shm.children import Child, backends, until
 
 if TYPE_CHECKING:
@@ -85,6 +87,24 @@ def test_a_verdict_is_told_with_its_time_and_reason(file: SharedFile) -> None:
     assert (up.at, up.what.reason, up.what.after) == (1000.5, "it answers", Verdict.UP)
     assert (down.what.before, down.what.after) == (Verdict.UP, Verdict.DOWN)
     assert (down.what.backend_id, down.what.backend) == (1, "web9001")
+
+
+def test_ejections_are_told_and_counted(file: SharedFile) -> None:
+    leadership = Leadership(file)
+    leadership.try_acquire()
+    pen = VerdictWriter(file, leadership)
+    for is_ejected in (True, True, False, True):
+        memory = Memory(ejected_at=1000.0, why="5 failures in a row")
+        standing = Standing(Verdict.UP, is_ejected)
+        pen.judge(1, 2, Record(standing, 1.0, "", memory=memory))
+    events = file.events().found
+    kinds = [e.what.kind for e in events if e.what.backend == "web9002"]
+    assert kinds == [
+        EventKind.VERDICT, EventKind.EJECTED, EventKind.READMITTED, EventKind.EJECTED
+    ]  # fmt: skip
+    ejected = [e for e in events if e.what.kind is EventKind.EJECTED]
+    assert {(e.at, e.what.reason) for e in ejected} == {(1000.0, "5 failures in a row")}
+    assert file.backends()[1].tally.ejections == 2
 
 
 def test_who_does_not_lead_tells_nothing(file: SharedFile) -> None:
@@ -211,7 +231,7 @@ def test_probes_are_counted_by_how_they_ended(file: SharedFile) -> None:
         probe = ProbeRecord(1.0, 0.5, number % 5 != 0, "x")
         writer.record_probe(0, 1, probe)
     state = file.backends()[0]
-    assert (state.probed, state.failed, state.probing_s) == (25, 5, 12.5)
+    assert state.tally == (25, 5, 12.5, 0)
     assert len(state.probes) == 10
 
 

@@ -95,8 +95,9 @@ def test_gauges_are_what_the_rows_say(file: SharedFile) -> None:
     pen.set_verdict(1, 2, Verdict.DOWN, reason="", at=1012.0)
     file.set_wish(0, Wish.DRAIN)
     for state, gauges in zip(file.backends(), file.gauges(), strict=True):
-        assert (state.row, state.id, state.verdict) == (*gauges[:2], gauges.verdict)
-        assert (state.since, state.probed) == (gauges.since, gauges.probed)
+        assert (state.row, state.id) == gauges[:2]
+        assert (state.standing, state.since) == (gauges.standing, gauges.since)
+        assert state.tally == gauges.tally
         assert gauges.weight == state.backend.weight
         assert gauges.is_ready == (state.wish is Wish.READY)
         probe = state.last_probe

@@ -194,7 +194,7 @@ def test_readers_fill_no_holes() -> None:
             assert reader.all()[0] == reader.of(0) == 0
             file.totals(), file.latencies(), file.worker_totals(), file.slots()
             assert len(list(file.recent())) == 1
-            file.failure_totals(), file.sweep()
+            file.faults(0, 1), file.faults_by_row(), file.bells(), file.sweep()
             assert os.stat(path).st_blocks == before  # noqa: PTH116
     finally:
         os.unlink(path)  # noqa: PTH108

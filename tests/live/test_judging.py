@@ -1,0 +1,221 @@
+"""Backends judged by live traffic and by their own wish, with the times it takes.
+
+Run with `-s` to see the times. The limits here leave room for a busy machine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lb.shm import SharedFile
+from tests.live.client import fetch, get
+from tests.live.load import Load
+from tests.waiting import DEADLINE_S, wait_for
+
+if TYPE_CHECKING:
+    from lb.shm import BackendState
+    from tests.live.conftest import Scripted, StartServer
+    from tests.live.scripted import ScriptedBackend, Talk
+    from tests.live.server import Server
+
+pytestmark = pytest.mark.live
+
+FEW_CHECKS = {"LB_HEALTH__INTERVAL": "60", "LB_LOG__ACCESS": "off"}
+FAST_CHECKS = {
+    "LB_HEALTH__INTERVAL": "0.3",
+    "LB_HEALTH__FAST_INTERVAL": "0.15",
+    "LB_HEALTH__TIMEOUT": "0.5",
+    "LB_LOG__ACCESS": "off",
+}
+BY_PAGE = FAST_CHECKS | {
+    "LB_HEALTH__KIND": "http",
+    "LB_HEALTH__PATH": "/healthz",
+    "LB_HEALTH__HEADER": "LB-Weight",
+}
+
+
+def names(backends: list[ScriptedBackend]) -> str:
+    return ",".join(backend.address for backend in backends)
+
+
+def start(
+    start_server: StartServer, backends: list[ScriptedBackend], **env: str
+) -> Server:
+    server = start_server("fast", "-w", "2", LB_BACKENDS=names(backends), **env)
+    server.wait_answering(workers=2)
+    for backend in backends:
+        server.wait_verdict(backend.name, "UP")
+    return server
+
+
+def state_of(file: SharedFile, name: str) -> BackendState:
+    (state,) = (s for s in file.backends() if s.backend.name == name)
+    return state
+
+
+def until(condition: object, what: str) -> float:
+    """As `wait_for`, but looks each 0.5 ms; when it came true."""
+    assert callable(condition)
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.0005)
+    return time.monotonic()
+
+
+def half(talk: Talk) -> None:
+    """Promise ten bytes, give five, and close."""
+    talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf.")
+    talk.close()
+
+
+def test_half_bodies_eject_under_load(
+    start_server: StartServer, scripted: Scripted
+) -> None:
+    """Few clients see any: the checks go on passing, as connects do."""
+    backends = [scripted(name) for name in ("one", "two", "three")]
+    server = start(start_server, backends, **FEW_CHECKS)
+    with SharedFile.open(server.state) as file, Load(server.port) as load:
+        load.wait_served(200)
+        before = load.total
+        backends[0].scripts[b"/"] = half
+        began = time.monotonic()
+        out = until(lambda: state_of(file, "one").standing.is_ejected, "the ejection")
+        load.wait_served(500)
+        state = state_of(file, "one")
+    failed, asked = len(load.failures), load.total - before
+    print(f"\nejected {out - began:.3f} s after the first half body; failed: {failed}")
+    assert 5 <= failed < 50, f"of {asked}"
+    assert state.memory.why.endswith("bodies end too early")
+    assert 25 < state.memory.ejected_until - state.memory.ejected_at < 31
+    assert server.errors().count("is EJECTED for 30 s, the 1st time lately") == 1
+
+
+def test_a_death_is_acted_on_within_a_tenth_of_a_second(
+    start_server: StartServer, scripted: Scripted
+) -> None:
+    """Under traffic, checks or not; the last worker follows at its next request."""
+    backends = [scripted(name) for name in ("one", "two", "three")]
+    server = start(start_server, backends, **FEW_CHECKS)
+    with SharedFile.open(server.state) as file, Load(server.port) as load:
+        load.wait_served(300)
+        began = time.monotonic()
+        backends[0].close()
+        refused = time.monotonic()
+        out = until(lambda: not state_of(file, "one").standing.is_good, "the ejection")
+        generation = file.generation()
+
+        def have_all_seen() -> bool:
+            return all(s.generation_seen >= generation for s in file.slots() if s.alive)
+
+        seen = until(have_all_seen, "all workers to see it")
+        load.wait_served(300)
+    print(
+        f"\nit took {refused - began:.3f} s to die; acted on {out - began:.3f} s after"
+        f" its beginning; the last worker {(seen - out) * 1000:.1f} ms later"
+    )
+    assert out - refused < 0.5
+    assert load.failures == []
+
+
+def test_a_backend_that_returns_is_served_at_once(
+    start_server: StartServer, scripted: Scripted
+) -> None:
+    """Within a second of its second passing probe."""
+    backends = [scripted("one"), scripted("two")]
+    server = start(start_server, backends, **FAST_CHECKS)
+    with SharedFile.open(server.state) as file, Load(server.port) as load:
+        load.wait_served(100)
+        backends[0].close()
+        server.wait_verdict("one", "DOWN")
+        down = state_of(file, "one").since
+        backends[0].open()
+        server.wait_verdict("one", "UP")
+        load.wait_served(1, by="one")
+        served = time.time()
+        probes = [p for p in state_of(file, "one").probes if p.ok and p.at > down]
+    took = served - probes[1].at
+    print(f"\nserved {took:.3f} s after the second passing probe")
+    assert took < 1.0
+    assert load.failures == []
+
+
+def test_a_connect_that_fails_ejects_until_a_probe_passes(
+    start_server: StartServer, scripted: Scripted
+) -> None:
+    """It returns before it was ever DOWN: a passing probe shows that it is well."""
+    backends = [scripted("one"), scripted("two")]
+    server = start(start_server, backends, **FAST_CHECKS | {"LB_HEALTH__FALL": "100"})
+    with SharedFile.open(server.state) as file, Load(server.port) as load:
+        load.wait_served(100)
+        backends[0].close()
+        wait_for(lambda: state_of(file, "one").standing.is_ejected, "the ejection")
+        backends[0].open()
+        wait_for(lambda: state_of(file, "one").standing.is_good, "the return")
+        load.wait_served(20, by="one")
+    assert load.failures == []
+    assert "is readmitted after" in server.errors()
+
+
+def test_when_all_fail_their_checks_all_get_requests_and_say_so(
+    start_server: StartServer, scripted: Scripted
+) -> None:
+    """A health page that is broken everywhere is no reason to refuse everybody."""
+    backends = [scripted("one"), scripted("two")]
+    server = start(start_server, backends, **BY_PAGE)
+    assert fetch(server.port, get()).values(b"lb-panic") == []
+    for backend in backends:
+        backend.scripts[b"/healthz"] = lambda talk: talk.reply(status=b"500 No")
+    for backend in backends:
+        server.wait_verdict(backend.name, "DOWN")
+    answers = [fetch(server.port, get()) for _ in range(8)]
+    assert [answer.status for answer in answers] == [200] * 8
+    assert [answer.value(b"lb-panic") for answer in answers] == [b"1"] * 8
+    assert {answer.body for answer in answers} == {b"one", b"two"}
+    wait_for(lambda: "set default is in PANIC: 0 of 2" in server.errors(), "the log")
+    del backends[0].scripts[b"/healthz"]
+    server.wait_verdict("one", "UP")
+    answer = fetch(server.port, get())
+    assert (answer.body, answer.values(b"lb-panic")) == (b"one", [])
+    wait_for(lambda: "not in panic any more" in server.errors(), "the log")
+    # Where nobody listens there is nothing to doubt: 503, and at once.
+    for backend in backends:
+        backend.close()
+    for backend in backends:
+        server.wait_verdict(backend.name, "DOWN")
+    wait_for(lambda: fetch(server.port, get()).status == 503, "a plain answer")
+
+
+def test_a_backend_may_ask_for_less_or_for_nothing(
+    start_server: StartServer, scripted: Scripted
+) -> None:
+    """By a field of its health page: `LB-Weight: 25%`, `LB-Weight: drain`."""
+    backends = [scripted("one"), scripted("two")]
+    server = start(start_server, backends, **BY_PAGE)
+
+    def say(wish: bytes) -> None:
+        field = b"LB-Weight: " + wish
+        backends[0].scripts[b"/healthz"] = lambda talk: talk.reply(b"ok", field)
+
+    def share() -> int:
+        with SharedFile.open(server.state) as file:
+            return state_of(file, "one").standing.share
+
+    def served() -> Counter[bytes]:
+        return Counter(fetch(server.port, get()).body for _ in range(50))
+
+    say(b"25%")
+    wait_for(lambda: share() == 25, "the share")
+    # Each of the two workers goes round by itself: 1 in 5, give or take a turn each.
+    assert abs(served()[b"one"] - 10) <= 2
+    say(b"drain")
+    wait_for(lambda: share() == 0, "the drain")
+    assert served() == {b"two": 50}
+    assert server.verdicts()["one"] == "UP"
+    say(b"100%")
+    wait_for(lambda: share() == 100, "the return")
+    assert abs(served()[b"one"] - 25) <= 2
