@@ -14,20 +14,20 @@ VerdictName = Literal["unknown", "up", "down"]
 WishName = Literal["ready", "drain", "maint"]
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
     """An answer has what is declared, no more and no less."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Fault(_Answer):
+class Fault(Answer):
     """One thing that is wrong with a query or body."""
 
     field: str
     reason: str
 
 
-class Problem(_Answer):
+class Problem(Answer):
     """Why a request was refused (RFC 9457)."""
 
     title: str
@@ -36,13 +36,13 @@ class Problem(_Answer):
     faults: list[Fault] = []
 
 
-class Health(_Answer):
+class Health(Answer):
     """This process answers."""
 
     status: Literal["ok"]
 
 
-class Readiness(_Answer):
+class Readiness(Answer):
     """Whether the balancer can serve, and if not, why."""
 
     ready: bool
@@ -51,7 +51,7 @@ class Readiness(_Answer):
     reason: str
 
 
-class Probe(_Answer):
+class Probe(Answer):
     """One health check; `at` is unix time."""
 
     at: float
@@ -60,9 +60,19 @@ class Probe(_Answer):
     detail: str
 
 
-class BackendNow(_Answer):
+class Ejected(Answer):
+    """Why traffic got a backend ejected, for the how manieth time lately."""
+
+    times: int
+    at: float
+    until: float
+    why: str
+
+
+class BackendNow(Answer):
     """A backend: what is configured, wished, found and under way."""
 
+    id: int
     name: str
     address: str
     set: str
@@ -74,31 +84,88 @@ class BackendNow(_Answer):
     wish: WishName
     cut_at: float | None
     available: bool
-    ejected: bool
-    ejected_until: float | None
     share: int
-    notes: list[str]
+    is_gone: bool
+    ejected: Ejected | None
+    ejections: int
+    held_until: float | None
+    changes: int
     since: float | None
     reason: str
     last_probe: Probe | None
     probes: list[Probe]
     probed: int
     probes_failed: int
-    ejections: int
+    is_served: bool
     in_flight: int
     requests: int
     retries: int
     retries_refused: int
 
 
-class Removed(_Answer):
+class ProbePhases(Probe):
+    """The same with its phases, null where it did not come to one."""
+
+    connect_s: float | None
+    head_s: float | None
+
+
+class FailedRequest(Answer):
+    """A recorded request that failed at a backend, if only in an attempt."""
+
+    ended: float
+    id: str
+    method: str
+    target: str
+    status: int
+    label: str
+
+
+class Traffic(Answer):
+    """What traffic saw of a backend: ever, and in the last `recent_s` seconds."""
+
+    attempts: int
+    connect_failures: int
+    failures: dict[str, int]
+    recent_s: float
+    recent: int
+    recent_failed: int
+    recent_labels: dict[str, int]
+    last_failed: list[FailedRequest]
+
+
+class BackendHealth(Answer):
+    """Why a backend is as it is; `outlook` says what changes that, and when."""
+
+    outlook: list[str]
+    probes: list[ProbePhases]
+    traffic: Traffic
+
+
+class BackendExplained(BackendNow):
+    """A backend with its health."""
+
+    health: BackendHealth
+
+
+class SetNow(Answer):
+    """A set's line-up; `served` are the ids of the backends that get requests."""
+
+    name: str
+    is_panic: bool
+    available: int
+    judged: int
+    served: list[int]
+
+
+class Removed(Answer):
     """A backend of the settings that was removed at run time."""
 
     name: str
     address: str
 
 
-class Backends(_Answer):
+class Backends(Answer):
     """Every backend; `generation` rises with each change."""
 
     generation: int
@@ -106,7 +173,7 @@ class Backends(_Answer):
     removed: list[Removed]
 
 
-class Worker(_Answer):
+class Worker(Answer):
     """A process that serves; `behind` are changes that it has not seen yet."""
 
     slot: int
@@ -125,7 +192,7 @@ class Worker(_Answer):
     idle_connections: int
 
 
-class Workers(_Answer):
+class Workers(Answer):
     """The processes that serve, and the one that checks health."""
 
     generation: int
@@ -133,7 +200,7 @@ class Workers(_Answer):
     workers: list[Worker]
 
 
-class Status(_Answer):
+class Status(Answer):
     """Everything that is now."""
 
     state_path: str
@@ -141,18 +208,19 @@ class Status(_Answer):
     settings_generation: int
     checker_pid: int | None
     workers: list[Worker]
+    sets: list[SetNow]
     backends: list[BackendNow]
     removed: list[Removed]
 
 
-class WorkersPool(_Answer):
+class WorkersPool(Answer):
     """One worker's idle connections to a backend."""
 
     slot: int
     idle: int
 
 
-class Pool(_Answer):
+class Pool(Answer):
     """The idle connections to a backend."""
 
     backend: str
@@ -160,13 +228,13 @@ class Pool(_Answer):
     workers: list[WorkersPool]
 
 
-class Pools(_Answer):
+class Pools(Answer):
     """The idle connections to all backends, as of the workers' heartbeats."""
 
     pools: list[Pool]
 
 
-class Recorded(_Answer):
+class Recorded(Answer):
     """A finished request; phases are seconds, null where it did not come to one."""
 
     slot: int
@@ -199,19 +267,19 @@ class Explained(Recorded):
     story: dict[str, str]
 
 
-class Requests(_Answer):
+class Requests(Answer):
     """Recorded requests."""
 
     requests: list[Recorded]
 
 
-class ExplainedRequests(_Answer):
+class ExplainedRequests(Answer):
     """Recorded requests of one id, each with its story."""
 
     requests: list[Explained]
 
 
-class EventTold(_Answer):
+class EventTold(Answer):
     """Something that happened, with before and after in words or numbers."""
 
     id: str
@@ -238,7 +306,7 @@ class EventTold(_Answer):
     who: str
 
 
-class EventsTold(_Answer):
+class EventsTold(Answer):
     """Events, the oldest first; `lost` were overwritten before they were read."""
 
     events: list[EventTold]
@@ -246,7 +314,7 @@ class EventsTold(_Answer):
     lost: int
 
 
-class Setting(_Answer):
+class Setting(Answer):
     """A setting in force; secrets are masked."""
 
     key: str
@@ -255,104 +323,7 @@ class Setting(_Answer):
     meaning: str
 
 
-class SettingsInForce(_Answer):
+class SettingsInForce(Answer):
     """Every setting."""
 
     settings: list[Setting]
-
-
-class BackendPlanned(_Answer):
-    """A backend that comes or goes; `group` is its set."""
-
-    name: str
-    address: str
-    weight: int
-    group: str
-    max_in_flight: int
-    backup: bool
-
-
-class BackendChange(_Answer):
-    """One thing about a backend that changes."""
-
-    name: str
-    what: str
-    before: str
-    after: str
-
-
-class KeyChange(_Answer):
-    """A setting that changes; `waits_for` says why not at once."""
-
-    key: str
-    before: str
-    after: str
-    waits_for: str | None
-
-
-class Moved(_Answer):
-    """The share of a set's hash keys that another backend gets."""
-
-    group: str
-    share: float
-
-
-class Kept(_Answer):
-    """What was changed of a backend at run time, and stays so."""
-
-    name: str
-    what: str
-
-
-class Plan(_Answer):
-    """What a reload would do."""
-
-    is_empty: bool
-    added: list[BackendPlanned]
-    removed: list[BackendPlanned]
-    changed: list[BackendChange]
-    keys: list[KeyChange]
-    moved: list[Moved]
-    kept: list[Kept]
-
-
-class Reloaded(_Answer):
-    """How a reload went; `behind` are the pids of workers that do not go by it."""
-
-    plan: Plan
-    in_force: bool
-    generation: int
-    workers: int
-    behind: list[int]
-    took_s: float
-
-
-class Changed(_Answer):
-    """A backend as it was before the change."""
-
-    name: str
-    address: str
-    set: str
-    wish_before: WishName
-    weight_before: int
-    in_flight: int
-
-
-class WaitEnded(_Answer):
-    """How the wait ended; `cut` were in flight at the deadline."""
-
-    in_time: bool
-    waited_s: float
-    cut: int
-    left: int
-    processes_behind: int
-    not_up: list[str]
-
-
-class Change(_Answer):
-    """A change that was made, and the wait for it if there was one."""
-
-    change: str
-    generation: int
-    backends: list[Changed]
-    outcome: WaitEnded | None

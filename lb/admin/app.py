@@ -52,12 +52,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     # A backend may be called as its address, which may hold slashes.
     app.url_map.merge_slashes = False
     source, figures = Source(state_path(settings)), FigureReader()
-    streams = Streams(source, figures)
+    log, in_force = log_of_changes(), reloading.InForce(settings)
+    streams = Streams(source, in_force, figures)
     app.extensions.update(source=source, streams=streams)
     guard.install(app, settings.admin)
     problems.install(app)
     app.after_request(_finish)
-    log, in_force = log_of_changes(), reloading.InForce(settings)
     app.register_blueprint(reading.blueprint(source, in_force))
     app.register_blueprint(changing.blueprint(source, in_force, log))
     app.register_blueprint(reloading.blueprint(source, log))

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, jsonify
 from pydantic.json_schema import models_json_schema
 
 from lb import __version__
-from lb.admin import answers, asking, problems
+from lb.admin import answers, asking, outcomes, problems
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -47,7 +47,7 @@ READ: Final = (421, 503)
 CHANGE: Final = (400, 401, 403, 409, 421, 503)
 _API: Final = "/api/v1"
 _ONE: Final = f"{_API}/backends/{{name}}"
-_A, _Q = answers, asking
+_A, _O, _Q = answers, outcomes, asking
 
 OPERATIONS: Final = (
     Operation("get", "/healthz", "This process answers", _A.Health, refusals=(421,)),
@@ -58,20 +58,20 @@ OPERATIONS: Final = (
     Operation("get", f"{_API}/status", "Everything that is now", _A.Status,
               refusals=READ),
     Operation("get", f"{_API}/backends", "Every backend", _A.Backends, refusals=READ),
-    Operation("post", f"{_API}/backends", "Add a backend", _A.Change, _Q.Waiting,
+    Operation("post", f"{_API}/backends", "Add a backend", _O.Change, _Q.Waiting,
               _Q.NewBackend, status=201, refusals=(*CHANGE, 413, 415)),
-    Operation("get", _ONE, "One backend", _A.BackendNow, refusals=(404, *READ)),
-    Operation("delete", _ONE, "Remove it; with wait, drain it first", _A.Change,
+    Operation("get", _ONE, "One backend", _A.BackendExplained, refusals=(404, *READ)),
+    Operation("delete", _ONE, "Remove it; with wait, drain it first", _O.Change,
               _Q.Waiting, refusals=(404, *CHANGE)),
-    Operation("put", f"{_ONE}/weight", "Another weight", _A.Change, _Q.Waiting,
+    Operation("put", f"{_ONE}/weight", "Another weight", _O.Change, _Q.Waiting,
               _Q.NewWeight, refusals=(404, *CHANGE, 413, 415)),
     Operation("post", f"{_ONE}/drain", "Send it nothing new; what is in flight"
-              " at the end of wait is cut", _A.Change, _Q.Waiting,
+              " at the end of wait is cut", _O.Change, _Q.Waiting,
               refusals=(404, *CHANGE), more=(202,)),
-    Operation("post", f"{_ONE}/maint", "Drain it, and probe it no more", _A.Change,
+    Operation("post", f"{_ONE}/maint", "Drain it, and probe it no more", _O.Change,
               _Q.Waiting, refusals=(404, *CHANGE), more=(202,)),
     Operation("post", f"{_ONE}/ready", "Undo both; wait for it to be UP",
-              _A.Change, _Q.Waiting, refusals=(404, *CHANGE)),
+              _O.Change, _Q.Waiting, refusals=(404, *CHANGE)),
     Operation("get", f"{_API}/workers", "The processes that serve", _A.Workers,
               refusals=READ),
     Operation("get", f"{_API}/pools", "Idle connections to backends", _A.Pools,
@@ -86,9 +86,9 @@ OPERATIONS: Final = (
               refusals=READ),
     Operation("get", f"{_API}/stream", "A snapshot each second", EVENT_STREAM,
               refusals=READ),
-    Operation("get", f"{_API}/plan", "What a reload would change", _A.Plan,
+    Operation("get", f"{_API}/plan", "What a reload would change", _O.Plan,
               refusals=(422, *READ)),
-    Operation("post", f"{_API}/reload", "Put edited settings in force", _A.Reloaded,
+    Operation("post", f"{_API}/reload", "Put edited settings in force", _O.Reloaded,
               _Q.Waiting, refusals=(422, *CHANGE)),
     Operation("get", f"{_API}/settings", "The settings in force", _A.SettingsInForce,
               refusals=READ),

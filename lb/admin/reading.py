@@ -17,7 +17,7 @@ from lb.errors import OperationError, StateFileError
 from lb.operating import find
 from lb.report import (
     Report,
-    backend_reports,
+    add_health,
     event_report,
     request_report,
     select,
@@ -31,6 +31,7 @@ from lb.shm import Cursor, leader_pid
 if TYPE_CHECKING:
     from lb.admin.reloading import InForce
     from lb.admin.source import Source
+    from lb.config import Settings
     from lb.shm import SharedFile
 
 
@@ -70,7 +71,7 @@ class Reader:
         """Whether the balancer can serve: a backend is available, a worker alive."""
         try:
             with self._source.use() as file:
-                told = _readiness(file)
+                told = _readiness(file, self._in_force.settings(file))
         except StateFileError as error:
             told = {"ready": False, "workers": 0, "available": 0, "reason": str(error)}
         return jsonify(told), 200 if told["ready"] else 503
@@ -78,12 +79,12 @@ class Reader:
     def status(self) -> Response:
         """Everything that is now."""
         with self._source.use() as file:
-            return jsonify(state_report(file))
+            return jsonify(state_report(file, self._in_force.settings(file)))
 
     def backends(self) -> Response:
         """Every backend, and those that were removed at run time."""
         with self._source.use() as file:
-            told = state_report(file)
+            told = state_report(file, self._in_force.settings(file))
         return jsonify(
             {key: told[key] for key in ("generation", "backends", "removed")}
         )
@@ -91,7 +92,8 @@ class Reader:
     def backend(self, name: str) -> Response:
         """One backend, by name or address."""
         with self._source.use() as file:
-            return jsonify(one_backend(file, name))
+            told = one_backend(file, self._in_force.settings(file), name)
+        return jsonify(told)
 
     def workers(self) -> Response:
         """The processes that serve, and who checks health."""
@@ -178,15 +180,17 @@ class Reader:
         return jsonify({"settings": listed})
 
 
-def one_backend(file: SharedFile, name: str) -> Report:
-    """What is known of the backend of that name or address. O(backends).
+def one_backend(file: SharedFile, settings: Settings, name: str) -> Report:
+    """The backend of that name or address, and its health. O(backends).
 
     Raises:
         ProblemError: there is none.
     """
     found = _known(file, name)
-    for report in backend_reports(file):
+    reports: list[Report] = state_report(file, settings)["backends"]
+    for report in reports:
         if report["name"] == found:
+            add_health(file, settings, [report])
             return report
     raise ProblemError(404, f"{found} was removed at this moment")
 
@@ -200,9 +204,10 @@ def _known(file: SharedFile, name: str) -> str:
     return row.backend.name
 
 
-def _readiness(file: SharedFile) -> dict[str, Any]:
+def _readiness(file: SharedFile, settings: Settings) -> dict[str, Any]:
     workers = sum(slot.alive for slot in file.slots())
-    available = sum(each["available"] for each in backend_reports(file))
+    sets = state_report(file, settings)["sets"]
+    available = sum(each["available"] for each in sets)
     reasons = [] if workers else ["no worker is alive"]
     if not available:
         reasons.append("no backend is available")

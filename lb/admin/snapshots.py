@@ -20,6 +20,7 @@ from lb.shm import Histogram
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lb.admin.reloading import InForce
     from lb.admin.source import Source
     from lb.shm import BackendTotals, FigureReader, Latencies, SharedFile
 
@@ -82,8 +83,11 @@ def _quantiles(now: Histogram, before: Histogram | None) -> dict[str, float] | N
 class Snapshots:
     """The latest snapshot as JSON, never older than a second for who asks for it."""
 
-    def __init__(self, source: Source, figures: FigureReader) -> None:
+    def __init__(
+        self, source: Source, in_force: InForce, figures: FigureReader
+    ) -> None:
         self._source = source
+        self._in_force = in_force
         self._figures = figures
         self._lock = threading.Lock()
         self._window = Window()
@@ -108,10 +112,9 @@ class Snapshots:
         window_s, latencies = self._window.look(
             figures.born, figures.latencies, time.monotonic()
         )
-        told = state_report(file)
-        ids = {row.backend.name: row.id for row in file.rows()}
+        told = state_report(file, self._in_force.settings(file))
         for backend in told["backends"]:
-            key = ids.get(backend["name"], -1)
+            key = backend["id"]
             backend["latency"] = latencies.get(key)
             backend["totals"] = _totals(totals[key]) if key in totals else None
         return {

@@ -24,6 +24,7 @@ from lb.shm import Cursor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from lb.admin.reloading import InForce
     from lb.admin.source import Source
     from lb.shm import FigureReader
 
@@ -51,9 +52,11 @@ def message(kind: str, data: str, cursor: Cursor | None = None) -> bytes:
 class Streams:
     """The routes, and how many streams there are; `is_stopping` ends them all."""
 
-    def __init__(self, source: Source, figures: FigureReader) -> None:
+    def __init__(
+        self, source: Source, in_force: InForce, figures: FigureReader
+    ) -> None:
         self._source = source
-        self._snapshots = Snapshots(source, figures)
+        self._snapshots = Snapshots(source, in_force, figures)
         self._room = threading.BoundedSemaphore(MOST_STREAMS)
         self.is_stopping: Callable[[], bool] = lambda: False
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COLOURS = {"UP": "green", "DOWN": "red", "UNKNOWN": "yellow"}
+COLOURS = {"UP": "green", "DOWN": "red", "EJECTED": "red", "UNKNOWN": "yellow"}
 PIPED_COLUMNS = 400
 """Piped into another program, lines are not folded at 80 columns."""
 
@@ -50,6 +50,11 @@ def stamp(at: float) -> str:
     whole, milliseconds = divmod(round(at * 1000), 1000)
     text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
     return f"{text}.{milliseconds:03d}Z"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """A phase, "-" if there was none."""
+    return "-" if seconds is None else f"{seconds * 1000:.2f}"
 
 
 def table(

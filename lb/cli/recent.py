@@ -12,7 +12,7 @@ import click
 from lb.cli.group import as_json as json_option
 from lb.cli.group import cli, open_file, print_json
 from lb.cli.operating import complete_names
-from lb.cli.printing import recorded, stamp, table
+from lb.cli.printing import milliseconds, recorded, stamp, table
 
 if TYPE_CHECKING:
     from lb.shm import RequestRecord
@@ -78,7 +78,7 @@ def recent(
 
 
 def _row(record: RequestRecord) -> tuple[str, ...]:
-    from lb.report.requests import backend_name, milliseconds
+    from lb.report.requests import backend_name
 
     return (
         stamp(record.ended),

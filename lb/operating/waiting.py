@@ -147,5 +147,6 @@ def _not_up(file: SharedFile, done: Done) -> tuple[str, ...]:
     return tuple(
         state.backend.name
         for state in file.backends()
-        if state.id in done.ids and state.verdict is not Verdict.UP
+        if state.id in done.ids
+        and not (state.verdict is Verdict.UP and state.standing.is_good)
     )

@@ -6,18 +6,13 @@ stories. Only the shared file is read; nothing here knows HTTP or a terminal.
 
 from lb.report.changes import change_report, failing
 from lb.report.events import event_report
+from lb.report.health import add_health
 from lb.report.requests import has_failed, request_report, select, story, with_id
-from lb.report.state import (
-    Report,
-    backend_reports,
-    changes_of,
-    state_report,
-    worker_reports,
-)
+from lb.report.state import Report, changes_of, state_report, worker_reports
 
 __all__ = [
     "Report",
-    "backend_reports",
+    "add_health",
     "change_report",
     "changes_of",
     "event_report",

@@ -1,28 +1,35 @@
-"""The state of now: backends, who checks them, and the processes that serve."""
+"""The state of now: backends, sets, who checks them, and the processes that serve."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
 
-from lb.model import Wish
+from lb.config import health_by_set
+from lb.health.outlook import Viewed, line_up_of
 from lb.shm import leader_pid
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lb.config import Settings
     from lb.shm import BackendState, ProbeRecord, SharedFile
 
 Report = dict[str, Any]
 
 
-def state_report(file: SharedFile) -> Report:
-    """All that the file says of now; times are unix seconds. 20 us per backend."""
+def state_report(file: SharedFile, settings: Settings) -> Report:
+    """All that the file says of now; times are unix seconds. 60 us per backend."""
+    states = file.backends()
+    sets = _sets(states, settings)
     return {
         "state_path": str(file.path),
         "generation": file.generation(),
         "settings_generation": file.settings_generation(),
         "checker_pid": leader_pid(file),
         "workers": worker_reports(file),
-        "backends": backend_reports(file),
+        "sets": sets,
+        "backends": _backends(file, states, sets),
         "removed": [
             {"name": row.backend.name, "address": str(row.backend.address)}
             for row in file.removed()
@@ -55,13 +62,36 @@ def worker_reports(file: SharedFile) -> list[Report]:
     ]
 
 
-def backend_reports(file: SharedFile) -> list[Report]:
-    """Every backend: what is configured, wished, found and under way."""
+def _sets(states: Sequence[BackendState], settings: Settings) -> list[Report]:
+    """Each set's line-up: who gets requests, and whether it is panic."""
+    members: dict[str, list[BackendState]] = {}
+    for state in states:
+        members.setdefault(state.backend.group, []).append(state)
+    sets = []
+    for name, health in health_by_set(settings).items():
+        found = line_up_of(members.get(name, []), health.panic)
+        sets.append(
+            {
+                "name": name,
+                "is_panic": found.is_panic,
+                "available": found.available,
+                "judged": found.judged,
+                "served": [viewed.state.id for viewed in found.members],
+            }
+        )
+    return sets
+
+
+def _backends(
+    file: SharedFile, states: Sequence[BackendState], sets: Sequence[Report]
+) -> list[Report]:
+    served = {row_id for each in sets for row_id in each["served"]}
     in_flight, totals = file.in_flight_reader().all(), file.totals()
     reports = []
-    for state in file.backends():
+    for state in states:
         counted = totals.get(state.id)
         figures = {
+            "is_served": state.id in served,
             "in_flight": in_flight[state.row],
             "requests": counted.attempts if counted else 0,
             "retries": counted.retries if counted else 0,
@@ -72,7 +102,9 @@ def backend_reports(file: SharedFile) -> list[Report]:
 
 
 def _backend(state: BackendState) -> Report:
+    standing, memory = state.standing, state.memory
     return {
+        "id": state.id,
         "name": state.backend.name,
         "address": str(state.backend.address),
         "set": state.backend.group,
@@ -83,45 +115,41 @@ def _backend(state: BackendState) -> Report:
         "verdict": state.verdict.name.lower(),
         "wish": state.wish.name.lower(),
         "cut_at": state.cut_at or None,
-        "available": state.wish is Wish.READY
-        and state.standing.is_good
-        and state.standing.share > 0,
-        "ejected": state.standing.is_ejected,
-        "ejected_until": state.memory.ejected_until
-        if state.standing.is_ejected
-        else None,
-        "share": state.standing.share,
-        "notes": notes_of(state),
+        "available": Viewed(state).is_available,
+        "share": standing.share,
+        "is_gone": standing.is_gone,
+        "ejected": _ejected(state),
+        "ejections": state.tally.ejections,
+        "held_until": memory.held_until or None,
+        "changes": memory.changes,
         "since": state.since or None,
         "reason": state.reason,
-        "last_probe": _probe(state.last_probe),
+        "last_probe": _probe(state.last_probe) if state.last_probe else None,
         "probes": [_probe(probe) for probe in state.probes],
         "probed": state.tally.probes,
         "probes_failed": state.tally.failed,
-        "ejections": state.tally.ejections,
     }
 
 
-def _probe(probe: ProbeRecord | None) -> Report | None:
-    if probe is None:
+def _ejected(state: BackendState) -> Report | None:
+    memory = state.memory
+    if not state.standing.is_ejected:
         return None
+    return {
+        "times": memory.ejections,
+        "at": memory.ejected_at,
+        "until": memory.ejected_until,
+        "why": memory.why,
+    }
+
+
+def _probe(probe: ProbeRecord) -> Report:
     return {
         "at": probe.at,
         "ok": probe.ok,
         "duration_s": round(probe.duration_s, 6),
         "detail": probe.detail,
     }
-
-
-def notes_of(state: BackendState) -> list[str]:
-    """What traffic and the backend itself say, each in a few words."""
-    memory = state.memory
-    notes = [memory.why] if memory.why else []
-    if memory.asked is not None:
-        notes.append(f"asks for {memory.asked} % of its weight")
-    if memory.holds:
-        notes.append(f"held down {memory.holds} times in a row: it changes often")
-    return notes
 
 
 def changes_of(state: BackendState) -> list[str]:

@@ -24,7 +24,7 @@ SPACE
     its space: STATE is not NEVER for columns and ring, OWNER is not 0 for a
     block.  Bodies, rings and blocks begin at multiples of 512 cells, a page: a
     block is one page.  2 backends take 740 KB, and 270 KB more in each worker;
-    2,000 take 10 MB, and 8.6 MB more in each.  A block that would leave no space
+    2,000 take 10 MB, and 8.7 MB more in each.  A block that would leave no space
     for 16 more slots is not given any; OWNER stays 0, and the row's figures are
     counted away, not its requests in flight.
 """

@@ -5,6 +5,7 @@ Run with `-s` to see the times. The limits here leave room for a busy machine.
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -219,3 +220,43 @@ def test_a_backend_may_ask_for_less_or_for_nothing(
     say(b"100%")
     wait_for(lambda: share() == 100, "the return")
     assert abs(served()[b"one"] - 25) <= 2
+
+
+def test_status_of_one_backend_says_why_and_what_next(
+    start_server: StartServer, scripted: Scripted
+) -> None:
+    """Its last probes with their phases, what traffic saw, and when it is back."""
+    backends = [scripted("one"), scripted("two")]
+    server = start(start_server, backends, **BY_PAGE)
+    backends[0].scripts[b"/"] = half
+    with SharedFile.open(server.state) as file, Load(server.port):
+        wait_for(lambda: state_of(file, "one").standing.is_ejected, "the ejection")
+    backends[1].scripts[b"/healthz"] = lambda talk: talk.reply(status=b"503 No")
+    server.wait_verdict("two", "DOWN")
+    ended = server.run_cli("status", "one", "two", "--json")
+    one, two = json.loads(ended.stdout)["backends"]
+    assert one["ejected"]["why"].endswith("bodies end too early")
+    assert one["ejected"]["times"] == 1
+    assert [one["available"], two["available"]] == [False, False]
+    assert [one["is_served"], two["is_served"]] == [True, True]  # it is panic
+    assert ended.returncode == 0
+    assert 0 < len(one["health"]["probes"]) <= 10
+    probe = one["health"]["probes"][0]
+    assert 0 < probe["connect_s"] + probe["head_s"] <= probe["duration_s"]
+    traffic = one["health"]["traffic"]
+    assert traffic["failures"]["connection_terminated"] >= 5
+    assert traffic["recent_failed"] >= 5
+    assert "1 passing check" in two["health"]["outlook"][0] or (
+        "2 passing checks in a row" in two["health"]["outlook"][0]
+    )
+    text = server.run_cli("status", "one").stdout
+    for told in (
+        "EJECTED",
+        "set default is in PANIC: 0 of 2",
+        "traffic ejected it for the 1st time lately",
+        "a passing check does not end that",
+        "status 200",
+        "connection_terminated",
+    ):
+        assert told in text
+    assert server.run_cli("status", "nobody").returncode == 2

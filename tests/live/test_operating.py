@@ -56,12 +56,21 @@ class Held:
         self._go.set()
 
 
+HEEDS_CTRL_C = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("lb", run_name="__main__", alter_sys=True)
+"""
+"""`python -m lb` as a terminal starts it: who runs the tests in the background of a
+shell has SIGINT ignored, and so would all that they start."""
+
+
 class Command:
     """`python -m lb ARGUMENTS` while it runs; its output as it comes."""
 
     def __init__(self, server: Server, *arguments: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lb", *arguments],
+            [sys.executable, "-c", HEEDS_CTRL_C, *arguments],
             cwd=ROOT,
             env=server.env | {"PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,

@@ -16,13 +16,20 @@ from lb.errors import UnavailableError
 from lb.http1.request import RequestParser
 from lb.http1.response import ResponseParser
 from lb.model import Address, Backend, Verdict, Wish
-from lb.proxy.backend_set import BackendSet
+from lb.proxy.backend_set import BackendSet, Judging
 from lb.proxy.exchange import Request
 from lb.proxy.loads import LiveLoads
 from lb.proxy.roster import Roster
 from lb.proxy.tally import LockedTally, PlainTally
 from lb.proxy.waiting import QueueLimits, WaitingLine
-from lb.shm import Leadership, SharedFile, VerdictWriter, publish
+from lb.shm import (
+    Leadership,
+    Record,
+    SharedFile,
+    Standing,
+    VerdictWriter,
+    publish,
+)
 from lb.streams.blocking import BlockingTransport
 from lb.upstream.backend import LiveBackend, PoolLimits
 
@@ -355,3 +362,59 @@ def test_following_one_verdict_among_thousands_takes_no_time(tmp_path: Path) -> 
         leadership.release()
     # The least of ten: whoever shares the machine does not take part in it.
     assert min(took_s) < 0.01
+
+
+class TestStandings:
+    """What the checker says beside the verdict."""
+
+    def stand(self, scene: Scene, name: str, standing: Standing) -> None:
+        (state,) = (s for s in scene.checkers.backends() if s.backend.name == name)
+        record = Record(standing, since=1.0, reason="r")
+        assert scene.pen.judge(state.row, state.id, record)
+
+    def test_who_is_ejected_gets_nothing_and_loses_its_connections(
+        self, scene: Scene
+    ) -> None:
+        far = scene.idle_connection("a")
+        self.stand(scene, "a", Standing(Verdict.UP, is_ejected=True))
+        assert scene.chosen(6) == {"b": 3, "c": 3}
+        with far:
+            far.settimeout(PATIENCE_S)
+            assert far.recv(1) == b""
+        self.stand(scene, "a", Standing(Verdict.UP))
+        assert scene.chosen(6) == {"a": 2, "b": 2, "c": 2}
+
+    def test_a_share_is_part_of_the_weight_beside_those_of_others(
+        self, scene: Scene
+    ) -> None:
+        """Where all have the same share, it is as if they had all of it."""
+        self.stand(scene, "a", Standing(Verdict.UP, share=10))
+        assert scene.chosen(210) == {"a": 10, "b": 100, "c": 100}
+        for name in "bc":
+            self.stand(scene, name, Standing(Verdict.UP, share=10))
+        assert scene.chosen(6) == {"a": 2, "b": 2, "c": 2}
+        assert [b.weight for b in scene.roster.backends] == [1, 1, 1]
+
+    def test_who_asks_for_nothing_gets_nothing(self, scene: Scene) -> None:
+        self.stand(scene, "a", Standing(Verdict.UP, share=0))
+        assert scene.chosen(4) == {"b": 2, "c": 2}
+        assert [why for _, why in scene.set.excluded()] == ["own_wish"]
+
+    def test_in_panic_all_that_can_be_connected_to_get_requests(
+        self, scene: Scene
+    ) -> None:
+        """They are usable then, so that their connections are kept; and not after."""
+        scene.set.use_judging(Judging(panic=50))
+        self.stand(scene, "a", Standing(Verdict.DOWN))
+        assert scene.chosen(4) == {"b": 2, "c": 2}
+        assert not scene.set.is_panic
+        assert not scene.set.has_marks
+        self.stand(scene, "b", Standing(Verdict.UP, is_ejected=True))
+        assert scene.chosen(6) == {"a": 2, "b": 2, "c": 2}
+        assert scene.set.is_panic
+        assert scene.set.has_marks
+        assert all(b.is_usable for b in scene.roster.backends)
+        self.stand(scene, "a", Standing(Verdict.DOWN, is_gone=True))
+        assert scene.chosen(4) == {"c": 4}
+        assert not scene.set.is_panic
+        assert [b.is_usable for b in scene.roster.backends] == [False, False, True]
