@@ -25,6 +25,7 @@ from lb.shm import SharedFile
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lb.config import Settings
     from lb.shm import SlotState
 
 POLL_S: Final = 0.02
@@ -56,13 +57,20 @@ class Outcome:
         return bool(self.generation) and not self.behind
 
 
-def propose() -> Proposal:
-    """What a reload would change now.
+def propose(at: Path | None = None) -> Proposal:
+    """What a reload would change now, in the balancer whose shared file is `at`.
+
+    Without it, in the one that runs by the settings that the caller finds.
 
     Raises:
         ConfigError: the settings are not good, or nothing runs by them.
-        StateFileError: the shared file cannot be read.
+        StateFileError: the shared file cannot be read, or nobody told it settings.
     """
+    if at is not None:
+        old = inforce.settings_of(at)
+        if old is None:
+            raise StateFileError(f"no arbiter has put settings in force in {at}")
+        return _proposed(at, old)
     mine = load()
     found = inforce.find(mine)
     if found is None:
@@ -70,7 +78,10 @@ def propose() -> Proposal:
             "no balancer runs by these settings: none uses the state file"
             f" {state_path(mine)}"
         )
-    path, old = found
+    return _proposed(*found)
+
+
+def _proposed(path: Path, old: Settings) -> Proposal:
     new = load_again(old)
     check(new)
     with SharedFile.open(path) as file:

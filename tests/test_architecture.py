@@ -33,8 +33,9 @@ LEVELS = {
         "lb.operating",
         "lb.reloading",
     ),
-    5: ("lb.worker", "lb.wsgi", "lb.cli", "lb.admin"),
-    6: ("lb.__main__",),
+    5: ("lb.report",),
+    6: ("lb.worker", "lb.wsgi", "lb.cli", "lb.admin"),
+    7: ("lb.__main__",),
 }
 """Modules and packages; each imports from lower levels and its own package only."""
 
@@ -50,6 +51,7 @@ DOORS = {
     "gunicorn": {"lb.worker"},
     "gunicorn_h1c": {"lb.http1"},
     "requests": {"lb.health"},
+    "prometheus_client": {"lb.admin"},
     "urllib3": {"lb.health"},
     "flask": {"lb.wsgi", "lb.admin"},
     "werkzeug": {"lb.wsgi", "lb.admin"},

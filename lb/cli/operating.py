@@ -7,6 +7,8 @@ its next request; here are only options, words and exit statuses.
 from __future__ import annotations
 
 import contextlib
+import getpass
+import os
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -78,6 +80,15 @@ def chosen(names: tuple[str, ...], *, every: bool) -> tuple[str, ...] | None:
     return None if every else names
 
 
+def who() -> str:
+    """Who makes the change, as events tell it."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):  # a user without a name, as in containers
+        name = f"user {os.getuid()}"
+    return f"{name}, by command"
+
+
 @cli.command(epilog=CUT_STATUSES)
 @on_backends
 @wait_for("nothing is in flight; then cut what is")
@@ -144,7 +155,7 @@ def _take_out(
     cut_at = 0.0 if wait_s is None else time.time() + wait_s
     teller = Teller("removed" if removes else wish.name.lower(), as_json=as_json)
     with open_file() as file:
-        done = set_wish(file, names, wish, cut_at=cut_at)
+        done = set_wish(file, names, wish, cut_at=cut_at, who=who())
         teller.tell_done(done)
         _warn_of_empty_sets(file)
         outcome: Outcome | None = None
@@ -153,7 +164,7 @@ def _take_out(
         else:
             outcome = teller.wait_drained(file, done, cut_at=cut_at)
         if removes:
-            take_out(file, done.rows)
+            take_out(file, done.rows, who=who())
     waited = f" in {outcome.waited_s:.1f} s" if outcome else ""
     teller.end(
         done,
@@ -189,7 +200,7 @@ def ready(
 
     teller = Teller("ready", as_json=as_json)
     with open_file() as file:
-        done = set_wish(file, chosen(names, every=every), Wish.READY)
+        done = set_wish(file, chosen(names, every=every), Wish.READY, who=who())
         teller.tell_done(done)
         outcome = None if wait_s is None else wait_up(file, done, timeout_s=wait_s)
     teller.end(done, outcome, "UP, and seen by all workers.")
@@ -219,7 +230,7 @@ def weight(
 
     teller = Teller(f"weight {weight}", as_json=as_json)
     with open_file() as file:
-        done = set_weight(file, chosen(names, every=every), weight)
+        done = set_weight(file, chosen(names, every=every), weight, who=who())
         teller.tell_done(done)
         outcome = None if wait_s is None else wait_seen(file, done, timeout_s=wait_s)
     teller.end(done, outcome, "Seen by all workers.")
@@ -270,7 +281,8 @@ def add(
     settings = load()
     with open_file(settings) as file:
         found = [as_told(read_backend(file, text)) for text in backends]
-        done = put_in(file, found, sets=[each.name for each in settings.sets])
+        sets = [each.name for each in settings.sets]
+        done = put_in(file, found, sets=sets, who=who())
         teller.tell_done(done, had_state=False)
         outcome = None if wait_s is None else wait_up(file, done, timeout_s=wait_s)
     teller.end(done, outcome, "UP, and seen by all workers.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
@@ -11,6 +11,7 @@ from lb.cli.group import print_json, say
 from lb.cli.printing import plain, stamp
 from lb.cli.progress import Progress
 from lb.operating import names_of, wait_drained
+from lb.report import change_report, failing
 
 if TYPE_CHECKING:
     from lb.operating import Done, Outcome, Standing
@@ -68,47 +69,7 @@ class Teller:
     def end(self, done: Done, outcome: Outcome | None, sentence: str = "") -> NoReturn:
         """Say how it went, and exit with the status that fits."""
         if self._as_json:
-            print_json(self._report(done, outcome))
+            print_json(change_report(self._word, done, outcome, self._in_flight))
         elif outcome is not None:
             click.echo(plain(sentence if outcome.is_good else failing(outcome)))
         sys.exit(0 if outcome is None or outcome.is_good else NOT_IN_TIME)
-
-    def _report(self, done: Done, outcome: Outcome | None) -> dict[str, Any]:
-        return {
-            "change": self._word,
-            "generation": done.generation,
-            "backends": [
-                {
-                    "name": row.backend.name,
-                    "address": str(row.backend.address),
-                    "set": row.backend.group,
-                    "wish_before": row.wish.name.lower(),
-                    "weight_before": row.backend.weight,
-                    "in_flight": self._in_flight.get(row.backend.name, 0),
-                }
-                for row in done.rows
-            ],
-            "outcome": outcome
-            and {
-                "in_time": outcome.is_good,
-                "waited_s": round(outcome.waited_s, 3),
-                "cut": outcome.cut,
-                "left": outcome.left,
-                "processes_behind": outcome.behind,
-                "not_up": list(outcome.not_up),
-            },
-        }
-
-
-def failing(outcome: Outcome) -> str:
-    """Why a wait did not end well, in a sentence for each reason."""
-    reasons = []
-    if outcome.cut:
-        reasons.append(f"{outcome.cut} in flight were cut at the deadline")
-    if outcome.left:
-        reasons.append(f"{outcome.left} in flight are not over even now")
-    if outcome.behind:
-        reasons.append(f"workers that have not seen it: {outcome.behind}")
-    if outcome.not_up:
-        reasons.append(f"{', '.join(outcome.not_up)} not UP")
-    return f"Not done after {outcome.waited_s:.1f} s: {'; '.join(reasons)}."

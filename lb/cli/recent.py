@@ -5,9 +5,7 @@ They are in the shared file, so those of a worker that was killed are there too.
 
 from __future__ import annotations
 
-import dataclasses
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,8 +15,6 @@ from lb.cli.operating import complete_names
 from lb.cli.printing import milliseconds, recorded, stamp, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from lb.shm import RequestRecord
 
 HEAD = (
@@ -69,44 +65,21 @@ def recent(
     connect, to the response head in the last attempt, and in all; "-" where a
     request did not come to it. The end is empty where all went well.
     """
-    from lb.operating import find
+    from lb.report import request_report, select
 
     with open_file() as file:
-        records: Iterable[RequestRecord] = file.recent()
-        if backend is not None:
-            (row,) = find(file.rows(), [backend])
-            records = _sent_to(row.id, records)
-        if failed:
-            records = filter(has_failed, records)
-        if slow_s is not None:
-            found = [each for each in records if each.total_s >= slow_s]
-            records = sorted(found, key=lambda each: each.total_s, reverse=True)
-        listed = list(islice(records, limit))
+        listed = select(
+            file, slow_s=slow_s, failed=failed, backend=backend, limit=limit
+        )
     if as_json:
-        print_json([as_plain(record) for record in listed])
+        print_json([request_report(record) for record in listed])
     else:
         table(HEAD, [_row(record) for record in listed], shorten="target")
 
 
-def _sent_to(
-    backend_id: int, records: Iterable[RequestRecord]
-) -> Iterator[RequestRecord]:
-    for record in records:
-        if backend_id == record.backend_id or backend_id in record.tried:
-            yield record
-
-
-def has_failed(record: RequestRecord) -> bool:
-    """Whether the client had no good answer: none at all, cut short, or a 5xx."""
-    return bool(record.label) or not record.status or record.status >= 500
-
-
-def as_plain(record: RequestRecord) -> dict[str, Any]:
-    """All that is known of a request, for JSON; texts are latin-1."""
-    return dataclasses.asdict(record) | {"ended": record.ended}
-
-
 def _row(record: RequestRecord) -> tuple[str, ...]:
+    from lb.report.requests import backend_name
+
     return (
         stamp(record.ended),
         recorded(record.request_id),
@@ -122,10 +95,3 @@ def _row(record: RequestRecord) -> tuple[str, ...]:
         str(record.bytes_out),
         record.label,
     )
-
-
-def backend_name(backend_id: int, name: str) -> str:
-    """A backend's name; its number in the table if it has left."""
-    if not backend_id:
-        return "-"
-    return name or f"(gone: {backend_id})"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,15 +17,10 @@ from lb.cli.operating import complete_names
 from lb.cli.printing import ago, plain, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lb.config import Settings
-    from lb.shm import BackendState, SharedFile
+    from lb.report import Report
 
 NONE_UP = 1
 """Exit status: no backend can be used."""
-
-Report = dict[str, Any]
 
 
 @cli.command()
@@ -42,155 +37,21 @@ def status(*, names: tuple[str, ...], as_json: bool) -> None:
     """
     from lb.config import load
     from lb.operating import find
+    from lb.report import add_health, state_report
 
     settings = load()
     with open_file(settings) as file:
-        report = report_of(file, settings)
+        report = state_report(file, settings)
         if names:
             wanted = {row.id for row in find(file.rows(), names)}
             report["backends"] = [b for b in report["backends"] if b["id"] in wanted]
-            _add_health(file, settings, report)
+            add_health(file, settings, report["backends"])
     if as_json:
         print_json(report)
     else:
         _print_status(report)
     usable = [b for b in report["backends"] if b["is_served"]]
     sys.exit(0 if usable else NONE_UP)
-
-
-def _add_health(file: SharedFile, settings: Settings, report: Report) -> None:
-    from lb.cli.health_report import health_report
-    from lb.config import health_by_set
-
-    states = {state.id: state for state in file.backends()}
-    by_set = health_by_set(settings)
-    for backend in report["backends"]:
-        state = states.get(backend["id"])
-        if state is not None:
-            health = by_set.get(state.backend.group, settings.health)
-            backend["health"] = health_report(file, state, health)
-
-
-def _sets(states: Sequence[BackendState], settings: Settings) -> list[Report]:
-    """Each set's line-up: who gets requests, and whether it is panic."""
-    from lb.config import health_by_set
-    from lb.health.outlook import line_up_of
-
-    members: dict[str, list[BackendState]] = {}
-    for state in states:
-        members.setdefault(state.backend.group, []).append(state)
-    sets = []
-    for name, health in health_by_set(settings).items():
-        found = line_up_of(members.get(name, []), health.panic)
-        sets.append(
-            {
-                "name": name,
-                "is_panic": found.is_panic,
-                "available": found.available,
-                "judged": found.judged,
-                "served": [viewed.state.id for viewed in found.members],
-            }
-        )
-    return sets
-
-
-def report_of(file: SharedFile, settings: Settings) -> Report:
-    """All that the file says of now, as plain values; times are unix seconds."""
-    from lb.shm import leader_pid
-
-    now = time.time()
-    states = file.backends()
-    sets = _sets(states, settings)
-    served = {row_id for each in sets for row_id in each["served"]}
-    in_flight, totals = file.in_flight_reader().all(), file.totals()
-    backends = []
-    for state in states:
-        counted = totals.get(state.id)
-        figures = {
-            "is_served": state.id in served,
-            "in_flight": in_flight[state.row],
-            "requests": counted.attempts if counted else 0,
-            "retries": counted.retries if counted else 0,
-            "retries_refused": counted.refused_retries if counted else 0,
-        }
-        backends.append(_backend(state) | figures)
-    return {
-        "state_path": str(file.path),
-        "generation": file.generation(),
-        "settings_generation": file.settings_generation(),
-        "checker_pid": leader_pid(file),
-        "workers": [
-            {
-                "slot": slot.index,
-                "pid": slot.pid,
-                "heartbeat_age_s": round(now - slot.heartbeat, 3),
-                "generation_seen": slot.generation_seen,
-                "settings_seen": slot.settings_seen,
-                "is_leaving": slot.is_leaving,
-                "connections": slot.connections,
-                "accepted": slot.accepted,
-            }
-            for slot in file.slots()
-            if slot.alive
-        ],
-        "sets": sets,
-        "backends": backends,
-        "removed": [
-            {"name": row.backend.name, "address": str(row.backend.address)}
-            for row in file.removed()
-        ],
-    }
-
-
-def _backend(state: BackendState) -> Report:
-    from lb.health.outlook import Viewed
-
-    probe, standing, memory = state.last_probe, state.standing, state.memory
-    return {
-        "id": state.id,
-        "name": state.backend.name,
-        "address": str(state.backend.address),
-        "set": state.backend.group,
-        "weight": state.backend.weight,
-        "max_in_flight": state.backend.max_in_flight,
-        "backup": state.backend.backup,
-        "changed": changes_of(state),
-        "verdict": state.verdict.name.lower(),
-        "wish": state.wish.name.lower(),
-        "cut_at": state.cut_at or None,
-        "available": Viewed(state).is_available,
-        "share": standing.share,
-        "is_gone": standing.is_gone,
-        "ejected": None
-        if not standing.is_ejected
-        else {
-            "times": memory.ejections,
-            "at": memory.ejected_at,
-            "until": memory.ejected_until,
-            "why": memory.why,
-        },
-        "held_until": memory.held_until or None,
-        "changes": memory.changes,
-        "since": state.since or None,
-        "reason": state.reason,
-        "last_probe": probe
-        and {
-            "at": probe.at,
-            "ok": probe.ok,
-            "duration_s": round(probe.duration_s, 6),
-            "detail": probe.detail,
-        },
-    }
-
-
-def changes_of(state: BackendState) -> list[str]:
-    """What was changed at run time, each in a few words."""
-    settings_weight = state.settings_weight
-    if settings_weight is None:
-        return ["added"]
-    if settings_weight != state.backend.weight:
-        return [f"weight, {settings_weight} in the settings"]
-    return []
 
 
 HEAD = {

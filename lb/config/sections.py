@@ -8,6 +8,7 @@ bounds the traffic itself is in `traffic.py`, how backends are chosen in
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, model_validator
@@ -20,6 +21,26 @@ LISTEN = "host:port, [v6]:port, :port or unix:/path"
 
 Level = Literal["debug", "info", "warning", "error"]
 Listen = Annotated[str, BeforeValidator(listen_text)]
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[?[0-9A-Fa-f:.]+\]?")
+
+
+def _host_names(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = value.split(",") if value.strip() else []
+    if not isinstance(value, list | tuple):
+        raise UnfitError(Fault(value, "expected a list"))
+    names = [name.strip() if isinstance(name, str) else name for name in value]
+    faults = [
+        Fault(name, "not a host's name", number)
+        for number, name in enumerate(names, start=1)
+        if not (isinstance(name, str) and _HOST.fullmatch(name))
+    ]
+    if faults:
+        raise UnfitError(*faults)
+    return tuple(str(name).strip("[]").lower() for name in names)
+
+
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_host_names)]
 
 
 class Log(Section):
@@ -71,6 +92,12 @@ class Admin(Section):
         allowed="up to 256 ASCII characters without spaces, or empty for none",
         secret=True,
         pattern="^[!-~]{0,256}$",
+    )
+    hosts: Hosts = setting(
+        (),
+        "further names under which browsers may reach the admin app",
+        "A name that others control lets their pages read it.",
+        allowed="names or IP addresses without ports, with commas between",
     )
 
     @model_validator(mode="after")

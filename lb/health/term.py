@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from lb.balance.line_up import line_up
+from lb.health.attendance import Attendance
 from lb.health.connects import Connects
 from lb.health.ejection import Others, refusal
 from lb.health.hearing import Hearing
@@ -22,7 +23,7 @@ from lb.health.probe import probe
 from lb.health.schedule import FEW, Pace, Schedule
 from lb.health.watched import Watched
 from lb.model import Wish
-from lb.shm import Record, VerdictWriter
+from lb.shm import EventKind, Happening, Record, VerdictWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -92,6 +93,7 @@ class Term:
         self._seen_generation = -1
         self._hearing = Hearing(file)
         self._next_sweep = self._next_survey = 0.0
+        self._attendance = Attendance(file.present())
         self._under_way = 0
         self._ended: queue.SimpleQueue[Ending] = queue.SimpleQueue()
         self._connects = Connects()
@@ -195,12 +197,15 @@ class Term:
                 self._restless.discard(key)
 
     def _sweep(self, now: float) -> None:
-        """Empty the slots of processes that died."""
+        """Empty the slots of processes that died; tell who came and went."""
         if now < self._next_sweep:
             return
         self._next_sweep = now + SWEEP_S
-        for pid in self._file.sweep():
+        dead = self._file.sweep()
+        for pid in dead:
             self._log.info("process %d died; its slot was emptied", pid)
+        for what in self._attendance.look(self._file.present(), dead):
+            self._writer.tell(what)
 
     def _survey(self, now: float) -> None:
         """Tell which sets are in panic, and which no more."""
@@ -215,6 +220,10 @@ class Term:
             found = line_up(members, members[0].settings.panic)
             if found.is_panic == (name in self._in_panic):
                 continue
+            reason = f"{name}: {found.available} of {found.judged} are available"
+            self._writer.tell(
+                Happening(EventKind.PANIC, after=found.is_panic, reason=reason)
+            )
             if found.is_panic:
                 self._in_panic.add(name)
                 self._log.warning(

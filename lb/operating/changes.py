@@ -1,7 +1,8 @@
 """Change what is wished of backends, their weights, and take them out.
 
 Each change is one transaction on the shared file, in force in every process at its
-next request. With several names, all are changed or, if one is not there, none.
+next request, and an event there that tells `who` made it. With several names, all are
+changed or, if one is not there, none.
 """
 
 from __future__ import annotations
@@ -40,7 +41,12 @@ class Done:
 
 
 def set_wish(
-    file: SharedFile, names: Sequence[str] | None, wish: Wish, *, cut_at: float = 0.0
+    file: SharedFile,
+    names: Sequence[str] | None,
+    wish: Wish,
+    *,
+    cut_at: float = 0.0,
+    who: str = "",
 ) -> Done:
     """Make backends (None: all) ready, drain them, or take them into maintenance.
 
@@ -51,7 +57,7 @@ def set_wish(
         OperationError: a backend is not there; nothing was changed.
         StateFileError: the file cannot be changed.
     """
-    with edit_table(file) as table:
+    with edit_table(file, who=who) as table:
         rows = find(table.rows(), names)
         # Before the deadline is there, as it may be a moment from now.
         before = cut_in_all(file, rows)
@@ -66,7 +72,9 @@ def cut_in_all(file: SharedFile, rows: Iterable[TableRow]) -> int:
     return sum(totals[row.id].cut for row in rows if row.id in totals)
 
 
-def set_weight(file: SharedFile, names: Sequence[str] | None, weight: int) -> Done:
+def set_weight(
+    file: SharedFile, names: Sequence[str] | None, weight: int, *, who: str = ""
+) -> Done:
     """Give backends (None: all) a weight, from 1 to 256.
 
     Raises:
@@ -74,7 +82,7 @@ def set_weight(file: SharedFile, names: Sequence[str] | None, weight: int) -> Do
         StateFileError: the file cannot be changed.
     """
     check_weight(weight)
-    with edit_table(file) as table:
+    with edit_table(file, who=who) as table:
         rows = find(table.rows(), names)
         for row in rows:
             table.set_weight(row, weight)
@@ -90,7 +98,7 @@ def check_weight(weight: int) -> None:
         )
 
 
-def remove(file: SharedFile, rows: Iterable[TableRow]) -> None:
+def remove(file: SharedFile, rows: Iterable[TableRow], *, who: str = "") -> None:
     """Take these backends out; requests under way there go on.
 
     One that left meanwhile is passed over.
@@ -99,7 +107,7 @@ def remove(file: SharedFile, rows: Iterable[TableRow]) -> None:
         StateFileError: the file cannot be changed.
     """
     ids = {row.id for row in rows}
-    with edit_table(file) as table:
+    with edit_table(file, who=who) as table:
         for row in table.rows():
             if row.id in ids:
                 table.remove(row)

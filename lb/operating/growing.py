@@ -42,7 +42,11 @@ def read_backend(file: SharedFile, text: str) -> Backend:
 
 
 def add(
-    file: SharedFile, backends: Sequence[Backend], *, sets: Iterable[str] = ()
+    file: SharedFile,
+    backends: Sequence[Backend],
+    *,
+    sets: Iterable[str] = (),
+    who: str = "",
 ) -> Done:
     """Add backends, ready and without a verdict: they get requests at once.
 
@@ -54,7 +58,7 @@ def add(
             set or could use the weight.
         StateFileError: the file has no room for them, or cannot be changed.
     """
-    with edit_table(file) as table:
+    with edit_table(file, who=who) as table:
         there = [row.backend for row in table.rows()]
         known = {DEFAULT_SET, *sets, *(backend.group for backend in there)}
         for backend in backends:

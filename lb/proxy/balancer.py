@@ -190,6 +190,10 @@ class Balancer:
         self.tally.recorder.set_clock(unix=time.time(), monotonic=time.monotonic())
         self.in_flight.refresh()
         self.roster.refresh()
+        self.slot.tell_resting(
+            queued=sum(len(each.line) for each in self._sets.values()),
+            idle={live.row: live.idle_connections for live in self.roster.backends},
+        )
 
     def close(self) -> None:
         """Close idle connections, write the log's rest, release the slot."""

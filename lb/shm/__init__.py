@@ -12,9 +12,12 @@ of HTTP, sockets or settings, and starts nothing.
 from lb.shm.arrivals import Arrivals
 from lb.shm.blocks import RowCells
 from lb.shm.edit import TableEditor, edit_table
+from lb.shm.events import Cursor, Event, EventKind, Events, Happening, Ring
 from lb.shm.fault_counts import FaultCounts
 from lb.shm.faults import FaultNotes
+from lb.shm.figures import FigureReader
 from lb.shm.file import SharedFile
+from lb.shm.gauges import Gauges
 from lb.shm.histogram import Histogram
 from lb.shm.inflight import InFlight
 from lb.shm.leader import Leadership, VerdictWriter, leader_pid
@@ -45,8 +48,15 @@ __all__ = [
     "BackendState",
     "BackendTotals",
     "Cause",
+    "Cursor",
+    "Event",
+    "EventKind",
+    "Events",
     "FaultCounts",
     "FaultNotes",
+    "FigureReader",
+    "Gauges",
+    "Happening",
     "Histogram",
     "InFlight",
     "Latencies",
@@ -57,6 +67,7 @@ __all__ = [
     "Record",
     "Recorder",
     "RequestRecord",
+    "Ring",
     "RowCells",
     "SharedFile",
     "Slot",

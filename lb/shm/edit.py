@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from lb.errors import StateFileError
 from lb.shm import table
+from lb.shm.events import EventKind, Happening, Ring, write_event
 from lb.shm.layout import LOCK_BUILDER, Cells, Head, Row
 from lb.shm.locks import held
 
@@ -29,11 +30,15 @@ if TYPE_CHECKING:
 
 
 class TableEditor:
-    """Stores into the table for the holder of the builder lock; see `edit_table`."""
+    """Stores into the table for the holder of the builder lock; see `edit_table`.
 
-    def __init__(self, cells: Cells, geometry: Geometry) -> None:
+    Each change becomes an event, by `who`.
+    """
+
+    def __init__(self, cells: Cells, geometry: Geometry, who: str = "") -> None:
         self._cells = cells
         self._geometry = geometry
+        self._who = who
         self.is_changed = False
 
     def rows(self) -> list[table.TableRow]:
@@ -46,13 +51,19 @@ class TableEditor:
 
     def set_wish(self, row: table.TableRow, wish: Wish, *, cut_at: float = 0.0) -> None:
         """Store the wish; what is in flight is cut at `cut_at` (unix s; 0: never)."""
-        self._at(row)
+        at = self._at(row)
+        before = self._cells[at + Row.WISH]
         table.write_wish(self._cells, self._geometry, row, wish, cut_at=cut_at)
+        if before != wish:
+            self._tell(EventKind.WISH, row, before, wish)
 
     def set_weight(self, row: table.TableRow, weight: int) -> None:
         """Store another weight. Raises StateFileError if it has no room."""
         table.check_backends([replace(row.backend, weight=weight)])
-        self._cells[self._at(row) + Row.WEIGHT] = weight
+        at = self._at(row)
+        before, self._cells[at + Row.WEIGHT] = self._cells[at + Row.WEIGHT], weight
+        if before != weight:
+            self._tell(EventKind.WEIGHT, row, before, weight)
 
     def add(self, backend: Backend) -> None:
         """Give a backend a row. O(rows).
@@ -71,6 +82,8 @@ class TableEditor:
         at = self._geometry.row(free[0])
         self.is_changed = True
         table.move_in(self._cells, at, backend, configured=configured)
+        what = table.newcomer(self._cells, backend, self._who)
+        write_event(self._cells, self._geometry, Ring.TABLE, what)
 
     def _reclaim(self, backend: Backend) -> int:
         """What CONFIGURED says of a backend that comes back, and nobody else now."""
@@ -86,6 +99,13 @@ class TableEditor:
         at = self._at(row)
         configured = self._cells[at + Row.CONFIGURED]
         table.move_out(self._cells, self._geometry, row, configured=configured)
+        self._tell(EventKind.REMOVED, row, row.backend.weight, 0)
+
+    def _tell(
+        self, kind: EventKind, row: table.TableRow, before: int, after: int
+    ) -> None:
+        what = Happening(kind, row.id, row.backend.name, before, after, who=self._who)
+        write_event(self._cells, self._geometry, Ring.TABLE, what)
 
     def _at(self, row: table.TableRow) -> int:
         """The row's first cell, as something there changes now."""
@@ -97,8 +117,8 @@ class TableEditor:
 
 
 @contextmanager
-def edit_table(file: SharedFile) -> Iterator[TableEditor]:
-    """The block may change the table; nobody else can meanwhile.
+def edit_table(file: SharedFile, *, who: str = "") -> Iterator[TableEditor]:
+    """The block may change the table, for `who`; nobody else can meanwhile.
 
     Raises:
         StateFileError: the file was replaced since it was opened, or stays locked
@@ -106,7 +126,7 @@ def edit_table(file: SharedFile) -> Iterator[TableEditor]:
     """
     with held(file.locks, LOCK_BUILDER):
         file.require_current()
-        editor = TableEditor(file.cells, file.geometry)
+        editor = TableEditor(file.cells, file.geometry, who)
         try:
             yield editor
         finally:

@@ -13,6 +13,20 @@ A FILE IS VALID if
     7. the areas follow each other, with strides of this version or larger;
     8. FILE_BYTES is what the areas need, and what the file has.
     `lb.shm.file` decides 1, `lb.shm.geometry.read_geometry` the others.
+
+SPACE
+    Header, rows, heads and events have theirs from the start: 724 KiB for 64 rows.
+    Bodies are far larger (a gigabyte for 4,096 rows and 64 slots) and are holes
+    until somebody is to write there; then that part gets its space *first*, by
+    `posix_fallocate`, so that a full file system is an error that can be told
+    and not a SIGBUS.  Reading a hole of a memory file system through a map fills
+    it, too, so nobody reads a part of a body without having seen that it has
+    its space: STATE is not NEVER for columns and ring, OWNER is not 0 for a
+    block.  Bodies, rings and blocks begin at multiples of 512 cells, a page: a
+    block is one page.  2 backends take 740 KB, and 270 KB more in each worker;
+    2,000 take 10 MB, and 8.7 MB more in each.  A block that would leave no space
+    for 16 more slots is not given any; OWNER stays 0, and the row's figures are
+    counted away, not its requests in flight.
 """
 
 from __future__ import annotations
@@ -22,6 +36,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lb.errors import StateFileError
+from lb.shm.events import EVENT_CELLS, EVENTS_KEPT
 from lb.shm.layout import (
     BLOCK_CELLS,
     BYTE_ORDER_CELL,
@@ -45,6 +60,7 @@ from lb.shm.layout import (
 
 RING_CELLS: Final = REQUEST_CELLS * REQUESTS_KEPT
 EXTRA_BLOCKS: Final = 2
+EVENT_RINGS: Final = 2
 
 
 def _whole_pages(cells: int) -> int:
@@ -90,7 +106,7 @@ class Geometry:
     @property
     def bodies_at(self) -> int:
         """The first cell of body 0; all before it has its space from the start."""
-        return _whole_pages(self.heads_at + self.slots * self.head_cells)
+        return _whole_pages(self.events(EVENT_RINGS))
 
     @property
     def columns_cells(self) -> int:
@@ -119,6 +135,11 @@ class Geometry:
     def head(self, slot: int) -> int:
         """The first cell of a slot's head."""
         return self.heads_at + slot * self.head_cells
+
+    def events(self, ring: int) -> int:
+        """The first cell of a ring of events."""
+        at = self.head(self.slots)
+        return at + ring * EVENT_CELLS * EVENTS_KEPT
 
     def heads(self, cell: SlotCell) -> slice:
         """One cell of every slot's head, in the slots' order."""

@@ -2,7 +2,7 @@
 
 Every process of one balancer maps the same file, so this page is a protocol
 between programs that may be of different versions.  Nothing here does I/O; the
-sums that find a cell are `lb.shm.geometry`'s.
+sums that find a cell are `lb.shm.geometry`'s, and what takes space when.
 
 THE TWO RULES
     A *cell* is eight aligned bytes, an unsigned number in the machine's own
@@ -13,26 +13,12 @@ THE TWO RULES
     "writer" column.  Readers take no lock and never wait.
 
 THE FILE
-    [ header ][ row 0 | row 1 | ... ][ head 0 | head 1 | ... ][ body 0 | ... ]
+    [ header ][ row 0 | ... ][ head 0 | ... ][ events ][ body 0 | ... ]
     A process that serves has a slot: a head and a body.  All offsets below
     count cells.  Text is UTF-8, cut at its field's end, with its length in
     bytes in a cell of its own.  Times are microseconds since 1970 (0: never),
     durations microseconds, if nothing else is said.  "f" behind a number of
     cells: not a whole number but a binary64, also stored at once.
-
-SPACE
-    Header, rows and heads have theirs from the start: 212 KiB for 64 rows.
-    Bodies are far larger (a gigabyte for 4,096 rows and 64 slots) and are holes
-    until somebody is to write there; then that part gets its space *first*, by
-    `posix_fallocate`, so that a full file system is an error that can be told
-    and not a SIGBUS.  Reading a hole of a memory file system through a map fills
-    it, too, so nobody reads a part of a body without having seen that it has
-    its space: STATE is not NEVER for columns and ring, OWNER is not 0 for a
-    block.  Bodies, rings and blocks begin at multiples of 512 cells, a page: a
-    block is one page.  2 backends take 220 KB, and 270 KB more in each worker;
-    2,000 take 9.5 MB, and 8.7 MB more in each.  A block that would leave no space
-    for 16 more slots is not given any; OWNER stays 0, and the row's figures are
-    counted away, not its requests in flight.
 
 HEADER.  Cells 0-15 never change after the file got its name.
       at cells writer   name
@@ -56,9 +42,11 @@ HEADER.  Cells 0-15 never change after the file got its name.
       17     1 builder  LAST_ID      the highest row id ever given
       18     1 builder  SLOTS_TAKEN  +1 whenever a process takes a slot
       19     1 builder  SETTINGS_GENERATION  +1 when settings were put in force
+      20     1 builder  TABLE_EVENTS how many events of the table there were, ever
       24     1 leader   VERDICT_GENERATION  +1 after each change of a verdict
       25     1 leader   LEADER_PID   meaningful while the leader lock is held
       26     1 leader   LEADER_SINCE time
+      27     1 leader   HEALTH_EVENTS  how many events of health there were, ever
     The generation that a worker compares is the sum of both: neither ever
     falls, so the sum changes whenever one does.  The two lie on cache lines of
     their own.  All other cells are spare and zero.
@@ -89,7 +77,7 @@ ROW, one per backend.
       68     1 leader   REASON_BYTES
       69    32 leader   REASON
      101     1 leader   PROBES       how many were recorded, ever
-     102   140 leader   RING         the last 10 probes, 14 cells each
+     102   140 leader   RING         the last 10 probes: `lb.shm.record`
      242     8 builder  GROUP_EVEN   the set's name after an even turn
      250     8 builder  GROUP_ODD    and after an odd one
      258     1 leader   EJECTIONS    how often it was ejected lately
@@ -103,6 +91,9 @@ ROW, one per backend.
      277     1 leader   HOLDS        how often in a row it was held down
      278     1 leader   CHANGES      of its verdict, lately
      279     1 leader   ASKED        share it asks for itself + 1; 0: asks for none
+     280     1 leader   FAILED       of PROBES, those that failed
+     281     1 leader   PROBE_TIME   duration of all of PROBES together
+     282     1 leader   EJECTED      how often it was ejected, ever
     The identity of a backend is its name and address.  It is written while ID
     is 0, and ID is stored last; a reader loads ID, the text, and ID again, and
     has a whole row if both are the same number.  So a builder that dies in the
@@ -125,15 +116,6 @@ ROW, one per backend.
     odd, writes, makes it even; a reader loads SEQUENCE, copies, and compares.
     After some tries it goes on with VERDICT alone, which is always whole.
 
-PROBE, in a row's RING; probe n of PROBES is at n mod 10.
-       0     1 leader   AT           time of its end
-       1     1 leader   DURATION
-       2     1 leader   OK           0 or 1
-       3     1 leader   DETAIL_BYTES
-       4     8 leader   DETAIL
-      12     1 leader   CONNECTED    duration of the connect + 1; 0: it failed
-      13     1 leader   ANSWERED     from there to the answer's head + 1; 0: none
-
 HEAD, one per slot.
       at cells writer   name
        0     1 owner    STATE        a `Use`
@@ -148,19 +130,22 @@ HEAD, one per slot.
        9     1 owner    ARBITER      pid of who forked it and reloads; 0: nobody
       10     1 owner    LEAVING      1 while it only finishes what it has
       12     1 owner    FAULTS       of all backends, the sum of its column FAULTS
+      14     1 owner    QUEUED       requests that wait for a backend, at HEARTBEAT
       16    10 owner    STATUSES     requests by hundreds of the status they got
       32    40 owner    ENDINGS      requests that ended badly, by label
       80    32 owner    WAITING      since when the first waits, by set
-    Totals only grow, also over a slot's owners.  CONNECTIONS, ARRIVALS,
-    WAITING, and IN_FLIGHT and RETRYING in the body, are set to zero by whoever
-    takes the lock of a slot whose owner died.  A window is an eighth of a second of the
-    monotonic clock; ARRIVALS is 0 while its owner accepts none.  WAITING is in
-    microseconds of that clock (0: nobody waits), at the CRC-32 of the set's
-    name modulo 32.  STATUSES counts under 0 what was given no status at all,
-    and both count also what the balancer answered by itself.  A label's number
-    is its place in `lb.shm.labels`.
+    Totals only grow, also over a slot's owners.  CONNECTIONS, ARRIVALS, QUEUED,
+    WAITING, and IN_FLIGHT, RETRYING and IDLE in the body, are set to zero by
+    whoever takes the lock of a slot whose owner died.  A window is an eighth of a
+    second of the monotonic clock; ARRIVALS is 0 while its owner accepts none.
+    WAITING is in microseconds of that clock (0: nobody waits), at the CRC-32 of
+    the set's name modulo 32.  STATUSES counts under 0 what was given no status at
+    all, and both count also what the balancer answered by itself.  A label's
+    number is its place in `lb.shm.labels`.
 
-BODY, one per slot; n is ROWS, m is 6 n rounded up to a multiple of 512.
+EVENTS are two rings of 512 events, the table's and health's: `lb.shm.events`.
+
+BODY, one per slot; n is ROWS, m is 7 n rounded up to a multiple of 512.
        0     n owner    IN_FLIGHT    a column: a cell for each row
        n     n owner    OWNER        which row id the row's block speaks of
      2*n     n owner    CONNECT_FAILURES   connects to the row that failed
@@ -168,6 +153,7 @@ BODY, one per slot; n is ROWS, m is 6 n rounded up to a multiple of 512.
                                      there, and go elsewhere now
      4*n     n owner    FAULTS       failures that speak against the backend
      5*n     n owner    STREAK       window * 2^32 + most of them in a row there
+     6*n     n owner    IDLE         pooled connections that wait, at HEARTBEAT
        m 32768 owner    REQUESTS     the last 1024 requests, 32 cells each
      ...   512 owner    BLOCKS       one for each row, and two more
     Columns lie together because policies and the checker read whole ones.
@@ -255,7 +241,7 @@ FACTS: Final = struct.Struct("@dQQQQQQffffHHB15s8s40s40s68s")
 
 MAGIC_CELL: Final = int.from_bytes(b"evenhand", sys.byteorder)
 BYTE_ORDER_CELL: Final = 0x0102030405060708
-MAJOR_VERSION: Final = 3
+MAJOR_VERSION: Final = 4
 MINOR_VERSION: Final = 0
 
 LOCK_BUILDER: Final = 1 << 40
@@ -287,9 +273,11 @@ class Head(IntEnum):
     LAST_ID = 17
     SLOTS_TAKEN = 18
     SETTINGS_GENERATION = 19
+    TABLE_EVENTS = 20
     VERDICT_GENERATION = 24
     LEADER_PID = 25
     LEADER_SINCE = 26
+    HEALTH_EVENTS = 27
 
 
 class Row(IntEnum):
@@ -329,18 +317,9 @@ class Row(IntEnum):
     HOLDS = 277
     CHANGES = 278
     ASKED = 279
-
-
-class Probe(IntEnum):
-    """Cells of one probe in a row's ring, from the probe's first."""
-
-    AT = 0
-    DURATION = 1
-    OK = 2
-    DETAIL_BYTES = 3
-    DETAIL = 4
-    CONNECTED = 12
-    ANSWERED = 13
+    FAILED = 280
+    PROBE_TIME = 281
+    EJECTED = 282
 
 
 class SlotCell(IntEnum):
@@ -358,6 +337,7 @@ class SlotCell(IntEnum):
     ARBITER = 9
     LEAVING = 10
     FAULTS = 12
+    QUEUED = 14
     STATUSES = 16
     ENDINGS = 32
     WAITING = 80
@@ -372,6 +352,7 @@ class Column(IntEnum):
     RETRYING = 3
     FAULTS = 4
     STREAK = 5
+    IDLE = 6
 
 
 class Counter(IntEnum):

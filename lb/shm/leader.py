@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lb.shm.cells import microseconds
+from lb.shm.events import EventKind, Happening, Ring, write_event
 from lb.shm.layout import LOCK_BUILDER, LOCK_LEADER, LOCK_PREFERRED, Head, Row
 from lb.shm.locks import held
 from lb.shm.record import (
@@ -23,11 +25,15 @@ from lb.shm.record import (
     Record,
     Standing,
     mend_record,
+    standing_in,
     write_probe,
     write_verdict,
 )
+from lb.shm.table import read_row
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lb.model import Verdict
     from lb.shm.file import SharedFile
     from lb.shm.record import ProbeRecord
@@ -66,9 +72,11 @@ class Leadership:
         if self._must_defer() or not self._locks.take(LOCK_LEADER):
             return False
         cells = self._file.cells
-        cells[Head.LEADER_PID] = os.getpid()
+        before, cells[Head.LEADER_PID] = cells[Head.LEADER_PID], os.getpid()
         cells[Head.LEADER_SINCE] = microseconds(time.time())
         geometry = self._file.geometry
+        what = Happening(EventKind.CHECKER, before=before, after=os.getpid())
+        write_event(cells, geometry, Ring.HEALTH, what)
         for row in range(geometry.rows):
             mend_record(cells, geometry.row(row))
         return True
@@ -132,7 +140,8 @@ class VerdictWriter:
         """Publish a verdict with all that goes with it; whether it was stored.
 
         The record's probes are left out.  All processes see it at their next look at
-        the generation, which is the last store, and stays if the standing does.
+        the generation, which stays if the standing does.  Events come last, so
+        whoever hears of one finds it in force.
         """
         first = self._writable(row, row_id)
         if first is None:
@@ -142,10 +151,41 @@ class VerdictWriter:
         write_verdict(cells, first, row_id, record)
         if cells[first + Row.VERDICT] != before:
             cells[Head.VERDICT_GENERATION] += 1
+            for what, at in _happened(standing_in(before, row_id), record):
+                self._tell_of(row, row_id, what, at)
         return True
+
+    def _tell_of(self, row: int, row_id: int, what: Happening, at: float) -> None:
+        found = read_row(self._file.cells, self._file.geometry, row)
+        name = found.backend.name if found and found.id == row_id else ""
+        self.tell(replace(what, backend_id=row_id, backend=name), at=at)
+
+    def tell(self, what: Happening, *, at: float = 0.0) -> None:
+        """Add an event of unix time `at` (0.0: now) to those of health, if we lead."""
+        if self._leadership.is_held:
+            cells, geometry = self._file.cells, self._file.geometry
+            write_event(cells, geometry, Ring.HEALTH, what, at=at)
 
     def _writable(self, row: int, row_id: int) -> int | None:
         """The row's first cell, if we lead and the row is still that backend's."""
         at = self._file.geometry.row(row)
         is_there = row_id > 0 and self._file.cells[at + Row.ID] == row_id
         return at if is_there and self._leadership.is_held else None
+
+
+def _happened(before: Standing, record: Record) -> Iterator[tuple[Happening, float]]:
+    """What is to be told of a standing that changed, and its time; shares are not."""
+    after = record.standing
+    if after.verdict is not before.verdict:
+        what = Happening(
+            EventKind.VERDICT,
+            before=before.verdict,
+            after=after.verdict,
+            reason=record.reason,
+        )
+        yield what, record.since
+    if after.is_ejected and not before.is_ejected:
+        what = Happening(EventKind.EJECTED, reason=record.memory.why)
+        yield what, record.memory.ejected_at
+    if before.is_ejected and not after.is_ejected:
+        yield Happening(EventKind.READMITTED), 0.0

@@ -42,6 +42,7 @@ from lb.errors import StateFileError
 from lb.shm import table
 from lb.shm.cells import microseconds
 from lb.shm.document import remove_document, write_document
+from lb.shm.events import EventKind, Happening, Ring, write_event
 from lb.shm.file import SharedFile
 from lb.shm.geometry import Geometry, write_header
 from lb.shm.layout import CELL_BYTES, DEFAULT_SLOTS, LOCK_BUILDER, LOCK_LEADER, Head
@@ -167,7 +168,10 @@ def _put_in_force(file: SharedFile, document: bytes) -> int:
         return 0
     write_document(file.path, document)
     file.cells[Head.SETTINGS_GENERATION] += 1
-    return file.settings_generation()
+    generation = file.settings_generation()
+    what = Happening(EventKind.SETTINGS, after=generation, who=table.SETTINGS)
+    write_event(file.cells, file.geometry, Ring.TABLE, what)
+    return generation
 
 
 def _has(file: SharedFile, backends: Sequence[Backend]) -> bool:

@@ -4,13 +4,22 @@ A standing is one cell, so every process sees all of it change at once: the verd
 whether traffic got the backend ejected, whether anybody listens there, and which share
 of its weight it gets.  All else is for people and for the next leader, who goes on from
 it: the reason, the last ten probes, and the memory of ejections and changes.
+
+PROBE, in a row's RING; probe n of PROBES is at n mod 10.
+       0     1 leader   AT           time of its end
+       1     1 leader   DURATION
+       2     1 leader   OK           0 or 1
+       3     1 leader   DETAIL_BYTES
+       4     8 leader   DETAIL
+      12     1 leader   CONNECTED    duration of the connect + 1; 0: it failed
+      13     1 leader   ANSWERED     from there to the answer's head + 1; 0: none
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from lb.model import Verdict
 from lb.shm.cells import (
@@ -28,7 +37,6 @@ from lb.shm.layout import (
     REASON_CELLS,
     RING_SIZE,
     Cells,
-    Probe,
     Row,
 )
 
@@ -41,6 +49,18 @@ _VERDICT: Final = 3
 _EJECTED: Final = 4
 _GONE: Final = 8
 _SHARE_BITS: Final = 8
+
+
+class Probe(IntEnum):
+    """Cells of one probe in a row's ring, from the probe's first."""
+
+    AT = 0
+    DURATION = 1
+    OK = 2
+    DETAIL_BYTES = 3
+    DETAIL = 4
+    CONNECTED = 12
+    ANSWERED = 13
 
 
 class Cause(IntEnum):
@@ -125,15 +145,31 @@ class ProbeRecord:
         return self.ok or self.connect_s >= 0
 
 
+class Tally(NamedTuple):
+    """What there ever was of a backend: probes with their seconds, ejections."""
+
+    probes: int = 0
+    failed: int = 0
+    probing_s: float = 0.0
+    ejections: int = 0
+
+
+NEVER: Final = Tally()
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
-    """All that the leader left about a row; `probes` from the oldest on."""
+    """All that the leader left about a row; `probes` from the oldest on.
+
+    `tally` is counted as they are written, and not taken from a record.
+    """
 
     standing: Standing = NEW
     since: float = 0.0
     reason: str = ""
     probes: tuple[ProbeRecord, ...] = ()
     memory: Memory = NOTHING
+    tally: Tally = field(default=NEVER, compare=False)
 
 
 def read_record(cells: Cells, at: int, row_id: int) -> Record:
@@ -154,6 +190,7 @@ def read_record(cells: Cells, at: int, row_id: int) -> Record:
             read_text(cells, at + Row.REASON, REASON_CELLS, length),
             _read_ring(cells, at),
             _read_memory(cells, at),
+            _read_tally(cells, at),
         )
 
     whole = read_whole(cells, at + Row.SEQUENCE, read)
@@ -219,6 +256,8 @@ def write_probe(cells: Cells, at: int, row_id: int, probe: ProbeRecord) -> None:
         _claim(cells, at, row_id)
         count = cells[at + Row.PROBES]
         _write_probe(cells, _ring(at, count), probe)
+        cells[at + Row.FAILED] += not probe.ok
+        cells[at + Row.PROBE_TIME] += microseconds(probe.duration_s)
         cells[at + Row.PROBES] = count + 1
 
 
@@ -242,7 +281,19 @@ def write_verdict(cells: Cells, at: int, row_id: int, record: Record) -> None:
             cells, at + Row.REASON, REASON_CELLS, record.reason
         )
         _write_memory(cells, at, record.memory)
+        before = standing_in(cells[at + Row.VERDICT], row_id)
+        if record.standing.is_ejected and not before.is_ejected:
+            cells[at + Row.EJECTED] += 1
         cells[at + Row.VERDICT] = standing_cell(record.standing, row_id)
+
+
+def _read_tally(cells: Cells, at: int) -> Tally:
+    return Tally(
+        cells[at + Row.PROBES],
+        cells[at + Row.FAILED],
+        seconds(cells[at + Row.PROBE_TIME]),
+        cells[at + Row.EJECTED],
+    )
 
 
 def _read_memory(cells: Cells, at: int) -> Memory:
@@ -286,7 +337,8 @@ def _claim(cells: Cells, at: int, row_id: int) -> None:
 
 def clear_record(cells: Cells, at: int) -> None:
     """Forget texts, probes and memory; the standing is a cell of its own."""
-    for cell in (Row.RECORD_ID, Row.SINCE, Row.REASON_BYTES, Row.PROBES):
+    forgotten = (Row.RECORD_ID, Row.SINCE, Row.REASON_BYTES, Row.PROBES)
+    for cell in (*forgotten, Row.FAILED, Row.PROBE_TIME, Row.EJECTED):
         cells[at + cell] = 0
     _write_memory(cells, at, NOTHING)
 

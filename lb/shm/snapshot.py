@@ -10,7 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lb.shm.record import NEW, NOTHING, Memory, ProbeRecord, Standing, read_record
+from lb.shm.record import (
+    NEVER,
+    NEW,
+    NOTHING,
+    Memory,
+    ProbeRecord,
+    Standing,
+    Tally,
+    read_record,
+)
 from lb.shm.table import read_rows
 
 if TYPE_CHECKING:
@@ -26,8 +35,8 @@ class BackendState:
     `row` is its place while it stays; `id` is never given to another backend.
     `since` is the unix time of the verdict in seconds, 0.0 while there is none,
     and `reason` the sentence that went with it.  `probes` are the last 10, from
-    the oldest on.  `settings_weight` and `cut_at` are `TableRow`'s, `standing` and
-    `memory` what the checker says beside the verdict.
+    the oldest on.  `settings_weight` and `cut_at` are `TableRow`'s, `standing`,
+    `memory` and `tally` what the checker says beside the verdict.
     """
 
     row: int
@@ -42,6 +51,7 @@ class BackendState:
     cut_at: float = 0.0
     standing: Standing = NEW
     memory: Memory = NOTHING
+    tally: Tally = NEVER
 
     @property
     def last_probe(self) -> ProbeRecord | None:
@@ -68,6 +78,7 @@ def read_backends(cells: Cells, geometry: Geometry) -> list[BackendState]:
                 cut_at=row.cut_at,
                 standing=record.standing,
                 memory=record.memory,
+                tally=record.tally,
             )
         )
     return states

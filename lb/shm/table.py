@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from lb.errors import StateFileError
 from lb.model import Address, Backend, Wish
 from lb.shm.cells import microseconds, read_text, seconds, write_text
+from lb.shm.events import EventKind, Happening, Ring, write_event
 from lb.shm.layout import ADDRESS_CELLS, GROUP_CELLS, NAME_CELLS, Cells, Head, Row
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 MAX_WEIGHT = (1 << 32) - 1
 DEFAULT_GROUP = "default"
+SETTINGS = "settings"
+"""Who changed what changed settings brought."""
 GROUP_TRIES = 8
 """A name is read in 1 us; so often in a row nobody moves a backend meanwhile."""
 
@@ -259,14 +262,42 @@ def write_rows(cells: Cells, geometry: Geometry, backends: Sequence[Backend]) ->
     rows = list(read_rows(cells, geometry))
     for row in list(read_removed(cells, geometry)):
         _settle_removed(cells, geometry, row, wanted.pop(identity(row.backend), None))
+    is_new = not cells[Head.TABLE_GENERATION]
     for row in rows:
-        _settle_row(cells, geometry, row, wanted.pop(identity(row.backend), None))
+        new = wanted.pop(identity(row.backend), None)
+        _settle_row(cells, geometry, row, new)
+        if (what := _settled(row, new)) is not None:
+            write_event(cells, geometry, Ring.TABLE, what)
     for row_index, backend in zip(
         free_rows(cells, geometry), wanted.values(), strict=False
     ):
         at = geometry.row(row_index)
         move_in(cells, at, backend, configured=backend.weight + 1)
+        if not is_new:
+            write_event(cells, geometry, Ring.TABLE, newcomer(cells, backend, SETTINGS))
     cells[Head.TABLE_GENERATION] += 1
+
+
+def newcomer(cells: Cells, backend: Backend, who: str) -> Happening:
+    """What is to be told of the backend that was moved in last."""
+    return Happening(
+        EventKind.ADDED,
+        cells[Head.LAST_ID],
+        backend.name,
+        after=backend.weight,
+        reason=str(backend.address),
+        who=who,
+    )
+
+
+def _settled(row: TableRow, new: Backend | None) -> Happening | None:
+    """What is to be told of a row that settings say `new` of."""
+    name, weight, said = row.backend.name, row.backend.weight, row.settings_weight
+    if new is None and said is not None:
+        return Happening(EventKind.REMOVED, row.id, name, weight, 0, who=SETTINGS)
+    if new is None or new.weight in (said, weight):
+        return None
+    return Happening(EventKind.WEIGHT, row.id, name, weight, new.weight, who=SETTINGS)
 
 
 def _settle_removed(

@@ -109,12 +109,13 @@ def read_totals(
     """The totals of the backends `ids` (id by row), and of none, by backend id."""
     failed = connect_failures(cells, geometry, ids)
     return {
-        row_id: _totals(_cells_of(number, COUNTERS), failed.get(row_id, 0))
+        row_id: made_totals(cells_of(number, COUNTERS), failed.get(row_id, 0))
         for row_id, number in _counts(cells, geometry, ids).items()
     }
 
 
-def _totals(counts: tuple[int, ...], failed_connects: int) -> BackendTotals:
+def made_totals(counts: tuple[int, ...], failed_connects: int) -> BackendTotals:
+    """The totals that a block's first cells, added up, tell."""
     responses, failures = int(Counter.RESPONSES), int(Counter.FAILURES)
     return BackendTotals(
         attempts=counts[Counter.ATTEMPTS],
@@ -145,8 +146,8 @@ def read_latencies(
     """The latencies of the backends `ids` (id by row), and of none, by backend id."""
     return {
         row_id: Latencies(
-            Histogram(_cells_of(to_head, BUCKETS), to_head_s),
-            Histogram(_cells_of(total, BUCKETS), total_s),
+            Histogram(cells_of(to_head, BUCKETS), to_head_s),
+            Histogram(cells_of(total, BUCKETS), total_s),
         )
         for row_id, (to_head, total, to_head_s, total_s) in _times(
             cells, geometry, ids
@@ -203,7 +204,7 @@ def _counts(cells: Cells, geometry: Geometry, ids: Mapping[int, int]) -> dict[in
     return sums
 
 
-def _cells_of(number: int, count: int) -> tuple[int, ...]:
+def cells_of(number: int, count: int) -> tuple[int, ...]:
     """The cells that a long number is made of."""
     if not number:
         return (0,) * count

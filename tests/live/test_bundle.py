@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 from honcho.environ import parse_procfile  # type: ignore[import-untyped]
 
 from tests.live.client import fetch, get
@@ -41,9 +42,13 @@ def lines_of(text: str) -> dict[str, str]:
 
 def test_the_procfile_says_what_the_manual_promises() -> None:
     lines = lines_of((ROOT / "Procfile").read_text())
-    assert list(lines) == ["lb", "health", "backend1", "backend2", "backend3"]
+    assert list(lines) == [
+        "lb", "health", "admin", "backend1", "backend2", "backend3"
+    ]  # fmt: skip
     assert re.fullmatch(r"exec gunicorn lb\.wsgi:app( .*)?", lines["lb"])
     assert lines["health"] == "exec python -m lb health"
+    app = '"lb.admin.serving:app()"'
+    assert lines["admin"] == f"exec gunicorn -c admin.conf.py {app}"
     for i in (1, 2, 3):
         text = f'"Response from Backend {i}"'
         wanted = f"exec python -m backend 900{i} {text} --restart"
@@ -54,7 +59,7 @@ class Bundle:
     """A running `honcho start` of the real Procfile, moved to free ports."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        self.port, self.admin_port = free_port(), free_port()
         self.backend_ports = [free_port() for _ in range(3)]
         self._mark = uuid.uuid4().hex
         self._output = folder / "honcho.log"
@@ -66,6 +71,7 @@ class Bundle:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.env = {
             "LB_BIND": f"127.0.0.1:{self.port}",
+            "LB_ADMIN__BIND": f"127.0.0.1:{self.admin_port}",
             "LB_BACKENDS": ",".join(f"127.0.0.1:{p}" for p in self.backend_ports),
             "PATH": path,
             "PYTHONUNBUFFERED": "1",
@@ -137,6 +143,11 @@ def test_two_bundles_serve_side_by_side_and_end_without_a_trace(
     assert status.returncode == 0
     state_file = Path(json.loads(status.stdout)["state_path"])
     assert state_file.exists()
+    for bundle in bundles:
+        url = f"http://127.0.0.1:{bundle.admin_port}/api/v1/backends"
+        told = requests.get(url, timeout=DEADLINE_S).json()
+        ports = {int(b["address"].split(":")[1]) for b in told["backends"]}
+        assert ports == set(bundle.backend_ports)
     for bundle in bundles:
         others = {
             b"%d" % p for b in bundles if b is not bundle for p in b.backend_ports

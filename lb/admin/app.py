@@ -1,0 +1,79 @@
+"""The application: its parts put together, in the order in which requests meet them."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from flask import Flask, Response
+
+from lb.admin import (
+    changing,
+    guard,
+    openapi,
+    problems,
+    reading,
+    reloading,
+    scraping,
+)
+from lb.admin.source import Source
+from lb.admin.streaming import Streams
+from lb.config import load, state_path
+from lb.shm import FigureReader
+
+if TYPE_CHECKING:
+    from lb.config import Settings
+
+BODY_BYTES: Final = 64 * 1024
+
+HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""On every answer: nothing is kept, framed, guessed or read by other origins."""
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The admin app of these settings, or of those that are there now.
+
+    Its streams are `app.extensions["streams"]`, and what reads the shared file is
+    `app.extensions["source"]`: who made the app closes that.
+
+    Raises:
+        ConfigError: the settings are not good.
+    """
+    settings = settings or load()
+    app = Flask("lb.admin", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    # A backend may be called as its address, which may hold slashes.
+    app.url_map.merge_slashes = False
+    source, figures = Source(state_path(settings)), FigureReader()
+    log, in_force = log_of_changes(), reloading.InForce(settings)
+    streams = Streams(source, in_force, figures)
+    app.extensions.update(source=source, streams=streams)
+    guard.install(app, settings.admin)
+    problems.install(app)
+    app.after_request(_finish)
+    app.register_blueprint(reading.blueprint(source, in_force))
+    app.register_blueprint(changing.blueprint(source, in_force, log))
+    app.register_blueprint(reloading.blueprint(source, log))
+    app.register_blueprint(streams.blueprint())
+    app.register_blueprint(scraping.blueprint(source, in_force, figures))
+    app.register_blueprint(openapi.blueprint())
+    return app
+
+
+def log_of_changes() -> logging.Logger:
+    """gunicorn's log, where it runs this app, so that changes are seen at once."""
+    log = logging.getLogger("gunicorn.error")
+    return log if log.handlers else logging.getLogger("evenhand.admin")
+
+
+def _finish(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response

@@ -1,0 +1,114 @@
+"""What may be asked for: queries and bodies, checked before anything is done.
+
+Each is a model of pydantic, so the same lines check a request and describe it in the
+OpenAPI document. What is not known is refused: a misspelled filter must not pass for
+none.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, TypeVar
+
+from flask import request
+from pydantic import BaseModel, ConfigDict, Field
+from werkzeug.exceptions import UnsupportedMediaType
+
+MOST_WAIT_S: Final = 3600.0
+MOST_LISTED: Final = 10_000
+MOST_EVENTS: Final = 1024
+
+Wait = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        le=MOST_WAIT_S,
+        allow_inf_nan=False,
+        description="seconds to wait until it is done; what drains is cut then",
+    ),
+]
+
+
+class _Asked(BaseModel):
+    """A query or body; what it does not name is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Asked = TypeVar("Asked", bound=_Asked)
+
+
+class Waiting(_Asked):
+    """How long a change is waited for."""
+
+    wait: Wait = None
+
+
+class WhichRequests(_Asked):
+    """Which of the recorded requests are listed, the newest first."""
+
+    slow: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=1e6,
+            allow_inf_nan=False,
+            description="the slowest first, of those that took so many seconds",
+        ),
+    ] = None
+    failed: Annotated[
+        bool, Field(description="only those that did not end well, or got a 5xx")
+    ] = False
+    backend: Annotated[
+        str | None, Field(description="only those that were sent to that backend")
+    ] = None
+    limit: Annotated[int, Field(ge=1, le=MOST_LISTED)] = 20
+
+
+class WhichEvents(_Asked):
+    """Which events are listed, the oldest first."""
+
+    backend: Annotated[
+        str | None, Field(description="only those about that backend")
+    ] = None
+    after: Annotated[
+        str | None, Field(description="the cursor of an earlier answer")
+    ] = None
+    limit: Annotated[
+        int, Field(ge=1, le=MOST_EVENTS, description="how many, of the newest")
+    ] = MOST_EVENTS
+
+
+class NewWeight(_Asked):
+    """Another weight."""
+
+    weight: Annotated[int, Field(ge=1, le=256, strict=True)]
+
+
+class NewBackend(_Asked):
+    """A backend to be added, or the name of one that was removed."""
+
+    backend: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=400,
+            description="NAME=ADDRESS or ADDRESS, as in the settings",
+            examples=["web3=10.0.0.3:80"],
+        ),
+    ]
+    weight: Annotated[int | None, Field(ge=1, le=256, strict=True)] = None
+    set: Annotated[str | None, Field(max_length=64)] = None
+    max_in_flight: Annotated[int | None, Field(ge=0, le=1_000_000, strict=True)] = None
+    backup: Annotated[bool | None, Field(strict=True)] = None
+
+
+def query(model: type[Asked]) -> Asked:
+    """The query of the request at hand. Raises: ValidationError."""
+    return model.model_validate(request.args.to_dict())
+
+
+def body(model: type[Asked]) -> Asked:
+    """Its body. Raises: ValidationError, UnsupportedMediaType."""
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType("the body must be application/json")
+    return model.model_validate_json(request.get_data())

@@ -1,0 +1,95 @@
+"""What gunicorn does for the admin app; `admin.conf.py` is made of these.
+
+One process with threads: an answer may take long (a drain that is waited for, a stream
+of events), and threads need nobody to give way. Streams and waits are bounded below the
+number of threads, so that there are always some for everything else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from lb.admin.app import create_app
+from lb.admin.changing import MOST_WAITS
+from lb.admin.streaming import MOST_STREAMS
+from lb.arbiter import check_addresses, stop_start
+from lb.config import load
+from lb.errors import ConfigError, LbError
+from lb.model import Address
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from lb.config import Settings
+
+THREADS: Final = MOST_STREAMS + MOST_WAITS + 16
+
+_in_force: list[Settings] = []
+"""The settings that this process last found good; empty before the first."""
+
+
+def settings_in_force() -> Settings:
+    """The settings that `configure` found; workers inherit them over the fork."""
+    return _in_force[-1] if _in_force else load()
+
+
+def app() -> Flask:
+    """The application that gunicorn serves."""
+    return create_app(settings_in_force())
+
+
+def configure() -> Settings:
+    """The settings for `admin.conf.py`; bad ones end the start, or are not taken."""
+    try:
+        _in_force[:] = [load()]
+    except LbError as error:
+        if not _in_force:
+            stop_start(error)
+    return _in_force[-1]
+
+
+def starting(server: Any) -> None:
+    """Say where the app listens and who may change something (`on_starting`)."""
+    settings = settings_in_force()
+    try:
+        check_addresses(server.cfg)
+        _check_guarded(server.cfg, settings)
+    except LbError as error:
+        stop_start(error)
+    bind = " ".join(server.cfg.bind)
+    server.log.info("Evenhand's admin app listens on %s", bind)
+    if settings.admin.token:
+        server.log.info("changes need the token, reading does not")
+    else:
+        server.log.warning(
+            "there is no admin.token: every user and program of this machine may"
+            " change backends by the admin app; others cannot reach it"
+        )
+
+
+def _check_guarded(cfg: Any, settings: Settings) -> None:
+    """Refuse what admin.bind could not say but gunicorn's -b can.
+
+    Raises:
+        ConfigError: other machines could reach it, and there is no token.
+    """
+    if settings.admin.token:
+        return
+    for address in cfg.address:
+        if isinstance(address, tuple) and not _is_local(address[0]):
+            raise ConfigError(
+                f"the admin app would listen on {address[0]}, beyond loopback:"
+                " set admin.token (LB_ADMIN__TOKEN) first"
+            )
+
+
+def _is_local(host: str) -> bool:
+    from lb.config.addresses import is_local
+
+    return is_local(str(Address(host=host, port=1)))
+
+
+def begun(worker: Any) -> None:
+    """End the streams when the worker is told to stop (`post_worker_init`)."""
+    streams = worker.wsgi.extensions["streams"]
+    streams.is_stopping = lambda: not worker.alive

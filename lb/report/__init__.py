@@ -1,0 +1,27 @@
+"""What a balancer does and did, as plain values: for JSON, tables and pages alike.
+
+The command line and the admin app both print these, so that they never tell two
+stories. Only the shared file is read; nothing here knows HTTP or a terminal.
+"""
+
+from lb.report.changes import change_report, failing
+from lb.report.events import event_report
+from lb.report.health import add_health
+from lb.report.requests import has_failed, request_report, select, story, with_id
+from lb.report.state import Report, changes_of, state_report, worker_reports
+
+__all__ = [
+    "Report",
+    "add_health",
+    "change_report",
+    "changes_of",
+    "event_report",
+    "failing",
+    "has_failed",
+    "request_report",
+    "select",
+    "state_report",
+    "story",
+    "with_id",
+    "worker_reports",
+]
