@@ -26,7 +26,7 @@ GET = b"GET / HTTP/1.1\r\nHost: faults\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: faults\r\nContent-Length: %d\r\n\r\n%b"
 END = b"\r\n\r\n"
 
-AGAIN_S = 0.02
+AGAIN_S = 0.05
 """After a refused connect: a dead balancer is not worth a busy loop."""
 
 

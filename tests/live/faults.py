@@ -156,7 +156,9 @@ class Scene:
             totals = file.totals()
             return [totals[state.id] for state in file.backends()]
 
-    def check(self, clients: Clients, what: str, *, again_s: float | None = None) -> None:
+    def check(
+        self, clients: Clients, what: str, *, again_s: float | None = None
+    ) -> None:
         """No POST came twice, nothing is left in flight; print what happened.
 
         `again_s` is how long it took until a backend that returned was served again.

@@ -32,7 +32,7 @@ END: Final = b"\r\n\r\n"
 OK: Final = b"HTTP/1.1 200 OK\r\nX-Backend: %b\r\nContent-Length: %d\r\n%b\r\n"
 CLOSE: Final = b"Connection: close\r\n"
 
-LOSES_S: Final = 0.02
+LOSES_S: Final = 0.1
 """How long it has decided to close an idle connection, and reads no more, before it
 does: what comes meanwhile is lost, as at a server whose event loop is busy."""
 
@@ -48,7 +48,7 @@ class Behaviour:
         self.idle_s = 0.0
         self.is_leaving = False
         self.open: set[Serving] = set()
-        self.requests = self.idle_closes = 0
+        self.requests = 0
         self.last_at = 0.0
 
     def change(self) -> None:
@@ -62,7 +62,7 @@ class Behaviour:
             self.fault, self.share = line[0], number
         seen = {
             "requests": self.requests,
-            "idle_closes": self.idle_closes,
+            "open": len(self.open),
             "last_at": self.last_at,
         }
         print(json.dumps(seen), flush=True)
@@ -166,7 +166,6 @@ class Serving(asyncio.Protocol):
     def _turn_away(self) -> None:
         """Read no more, and close a moment later."""
         self._closing = None
-        self._behaviour.idle_closes += 1
         if not self._transport.is_closing():
             self._transport.pause_reading()
             loop = asyncio.get_running_loop()

@@ -1,7 +1,7 @@
 """Backends come and go under load of three workers, and no idempotent request fails.
 
-The defaults are in force, but for probes that come faster, so that a return does not
-take long. Each test prints its requests, failures, worst wait, and how long after its
+The defaults are in force, but for probes that come faster and ejections that end sooner,
+so that a return does not take long. Each test prints its requests, failures, worst wait, and how long after its
 return (it listens, goes on, or answers well again) a backend was served again. POSTs
 may fail, as nobody may send them twice; none does reach two backends.
 """
@@ -27,8 +27,10 @@ pytestmark = pytest.mark.live
 ENOUGH = 400
 """Requests before and after a fault, some 0.2 s of them."""
 
-BEARS_ALL = {"LB_RETRIES__MIN": "16"}
-"""A budget for all clients at once; what the default refuses is told where it is so."""
+CLIENTS = 16
+BEARS_ALL = {"LB_RETRIES__MIN": str(CLIENTS)}
+"""A budget for all clients at once, where a backend gives no answer to what it may have
+worked on. What the default one refuses is a test of its own."""
 
 
 @pytest.fixture
@@ -87,10 +89,24 @@ def test_a_backend_that_answers_nothing_is_out_until_it_is_well(
     assert clients.failures == []
 
 
+def test_the_default_budget_refuses_what_it_is_there_to_refuse(scene: Scene) -> None:
+    """Of those that were in flight when it began to fail, all but a fifth, or three."""
+    scene.serve()
+    with Clients(scene.server.port) as clients:
+        clients.wait_answers(ENOUGH)
+        scene.one.do("reset")
+        wait_for(lambda: scene.is_out("one"), "the ejection")
+        clients.wait_answers(ENOUGH)
+    scene.check(clients, "reset after the request, default budget")
+    refused = sum(total.refused_retries for total in scene.totals())
+    assert {each.status for each in clients.failures} <= {502}
+    assert len(clients.failures) <= min(refused, CLIENTS)
+
+
 def test_half_bodies_are_few(scene: Scene) -> None:
     """What has begun cannot be sent anew, so ejection has to keep them few."""
     scene.serve(LB_HEALTH__EJECT__TIME="5")
-    with Clients(scene.server.port, gets=16, posts=0) as clients:
+    with Clients(scene.server.port, gets=CLIENTS, posts=0) as clients:
         clients.wait_answers(ENOUGH)
         before = clients.statuses.total()
         scene.one.do("half")
@@ -100,8 +116,9 @@ def test_half_bodies_are_few(scene: Scene) -> None:
         again_s = clients.wait_served_by("one", time())
     scene.check(clients, "half of the promised body, for 4 s", again_s=again_s)
     assert all(each.has_begun for each in clients.failures)
-    # 50 of 36,000; what is under way until the ejection does not depend on the rest.
-    assert len(clients.failures) < max(16, 50 * asked / 36_000)
+    # 50 of 36,000; but what is in flight until the ejection is as much where all else
+    # is slower.
+    assert len(clients.failures) < max(2 * CLIENTS, 50 * asked / 36_000)
 
 
 def test_a_flapping_backend_costs_no_idempotent_request(scene: Scene) -> None:
