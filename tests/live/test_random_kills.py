@@ -69,15 +69,18 @@ class Killer:
         self._server = scene.server
         self._checker = scene.checker()
         self._checker_back = 0.0
+        self._killed: set[int] = set()
         self.kills: list[Kill] = []
         self.checkers_killed = 0
 
     def strike(self) -> None:
         """Kill a worker or the checker, whoever the lot falls on."""
-        workers = self._server.worker_pids()
+        # The slot of one that was just killed may not be free yet.
+        workers = [p for p in self._server.worker_pids() if p not in self._killed]
         victims = [*workers, 0 if self._checker_back else self._checker.process.pid]
         victim = self._chance.choice(victims)
         if victim in workers:
+            self._killed.add(victim)
             self.kills.append(kill_worker(victim, self._server.port))
         elif victim:
             self._checker.kill()
@@ -94,10 +97,16 @@ class Killer:
 def kill_worker(pid: int, port: int) -> Kill:
     """Stop it, ask the kernel which connections to `port` it holds, and kill it."""
     os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: state_of(pid) == "T", "it to stop")
     ports = held_ports(pid, port)
     at = time()
     os.kill(pid, signal.SIGKILL)
     return Kill(at, ports)
+
+
+def state_of(pid: int) -> str:
+    """As the kernel tells it: R, S, T, ..."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def held_ports(pid: int, port: int) -> frozenset[int]:
@@ -121,7 +130,9 @@ def test_only_what_a_killed_worker_had_in_hand_is_lost(scene: Scene) -> None:
     """With a backend that dies and returns meanwhile, whoever judges it then."""
     seed = int(os.environ.get("EVENHAND_SEED") or random.randrange(1 << 32))
     chance = random.Random(seed)
-    server = scene.serve()
+    # A new worker's connections are all new: the backend's death may cost more of the
+    # budget than the default has.
+    server = scene.serve(LB_RETRIES__MIN="16")
     killer = Killer(scene, chance)
     again_s: list[float] = []
     with Clients(server.port) as clients:
