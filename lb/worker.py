@@ -324,7 +324,7 @@ def lane_for(
 ) -> Lane:
     """What all sessions of this process share; the last three as in `Lane`."""
     return Lane(
-        **terms_of(process.balancer),
+        **terms_of(process.balancer).values(),
         engine=process.balancer.engine,
         spawn=gevent.spawn,
         run=run,
