@@ -28,7 +28,6 @@ from lb.shm.layout import (
     Cells,
     Column,
     Head,
-    Row,
     SlotCell,
 )
 from lb.shm.recorder import Recorder
@@ -162,22 +161,6 @@ class Slot:
             endings=self._head + SlotCell.ENDINGS,
             ring=self._geometry.requests(self.index),
         )
-
-    def in_flight_cell(self, row: int) -> int:
-        """Where in `cells` to count the row's requests that are under way."""
-        return self._present(row).in_flight
-
-    def requests_cell(self, row: int) -> int:
-        """Where in `cells` to count the requests that the row was given."""
-        return self._present(row).block
-
-    def failures_cell(self, row: int) -> int:
-        """Where in `cells` to count connects to the row that failed."""
-        return self._present(row).connect_failures
-
-    def _present(self, row: int) -> RowCells:
-        """The cells of the backend that has the row now."""
-        return self.row(row, self.cells[self._geometry.row(row) + Row.ID])
 
     def faults(self) -> FaultNotes:
         """What notes faults of backends in this slot; one at a time per slot."""
