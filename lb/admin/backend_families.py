@@ -67,6 +67,7 @@ def about_backends(
         (owners[gauges.id], gauges) for gauges in file.gauges() if gauges.id in owners
     ]
     yield from about_sets(backends, known, settings)
+    yield _queues(file, backends, known)
     yield from _found(backends)
     yield from _under_way(file, backends)
     figures = reader.read(file)
@@ -109,6 +110,20 @@ def about_sets(
         "gauge",
         "Whether so few are available that all that can be connected to get requests.",
         [(owner, int(line.is_panic)) for owner, line in found],
+    )
+
+
+def _queues(file: SharedFile, backends: Backends, known: Owners) -> Family:
+    """How many requests wait for each set that has backends, over all workers."""
+    waiting = [sum(counts) for counts in zip(*file.queues().values(), strict=True)]
+    found = dict.fromkeys(known.sets.values(), 0)
+    for _, gauges in backends if waiting else ():
+        found[known.sets[gauges.id]] += waiting[gauges.row]
+    return Numbers(
+        "evenhand_set_queued_requests",
+        "gauge",
+        "Requests that wait for a backend of the set, at the workers' heartbeats.",
+        [(Owner(set=name), count) for name, count in found.items()],
     )
 
 
@@ -222,6 +237,7 @@ COUNTERS: Final = (
     ("retries_total", "Of its attempts, not the first of their request.", "retries"),
     ("connect_failures_total", "Connects to it that failed.", "connect_failures"),
     ("refused_retries_total", "Retries that the budget refused.", "refused_retries"),
+    ("cut_total", "What was cut when its time to drain was over.", "cut"),
     ("received_bytes_total", "Bytes of bodies that clients sent it.", "bytes_in"),
     ("sent_bytes_total", "Bytes of its bodies that were sent to clients.", "bytes_out"),
 )

@@ -158,6 +158,13 @@ def about_workers(file: SharedFile) -> Iterator[Family]:
         "Changes of the table that the worker has not taken in yet.",
         [(o, max(0, generation - slot.generation_seen)) for o, slot in living],
     )
+    settings = file.settings_generation()
+    yield Numbers(
+        "evenhand_worker_settings_behind",
+        "gauge",
+        "Settings put in force that the worker does not go by yet.",
+        [(o, max(0, settings - slot.settings_seen)) for o, slot in living],
+    )
     for kind, of, table in (
         ("gauge", living, WORKER_GAUGES),
         ("counter", everyone, WORKER_COUNTERS),

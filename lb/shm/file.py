@@ -37,6 +37,7 @@ from lb.shm.layout import (
     LOCK_BUILDER,
     LOCK_LEADER,
     Cells,
+    Column,
     Head,
     Row,
 )
@@ -354,8 +355,15 @@ class SharedFile:
 
         For each living process, by its slot, a list with a number for each row.
         """
+        return self._columns(Column.IDLE)
+
+    def queues(self) -> dict[int, list[int]]:
+        """Requests that wait, as of the heartbeats, each set's at one of its rows."""
+        return self._columns(Column.QUEUES)
+
+    def _columns(self, column: Column) -> dict[int, list[int]]:
         living = slots.living_slots(self.cells, self.geometry, self.locks)
-        return slots.read_idle(self.cells, self.geometry, living)
+        return slots.read_columns(self.cells, self.geometry, living, column)
 
     def events(self, since: Cursor | None = None) -> Events:
         """What happened after `since`, or all that is kept; 10 us each."""

@@ -96,12 +96,14 @@ def test_failures_and_retries_are_told_with_their_reason(scene: Scene) -> None:
     cells[at.block + Counter.RETRIES] += 1
     cells[at.block + Counter.FAILURES + NUMBERS["connection_refused"]] += 2
     cells[at.connect_failures] += 2
+    cells[at.block + Counter.CUT] += 3
     made = passage(scene.slot.no_backend, status=503)
     made.label = "destination_unavailable"
     scene.recorder.finish(made, 1001.0)
     told = Scrape(scene)
     assert told("backend_retries_total", **ONE) == 1
     reason = "connection_refused"
+    assert told("backend_cut_total", **ONE) == 3
     assert told("backend_failures_total", **ONE, reason=reason) == 2
     assert told("backend_connect_failures_total", **ONE) == 2
     assert told("request_failures_total", reason="destination_unavailable") == 1
@@ -163,12 +165,15 @@ def test_ejections_and_panic_are_told(scene: Scene) -> None:
 
 
 def test_workers_are_told_by_slot(scene: Scene) -> None:
-    scene.slot.tell_resting(queued=2, idle={1: 5})
+    scene.slot.tell_resting(queued=2, idle={1: 5}, queues={0: 2})
     scene.slot.arrivals().open()
+    scene.slot.see_settings(scene.file.settings_generation())
     serve(scene.file, scene.recorder, scene.slot.row(0, 1))
     told, slot = Scrape(scene), {"slot": "0"}
     assert told("workers") == told("worker_up", **slot) == 1
     assert told("worker_queued_requests", **slot) == 2
+    assert told("set_queued_requests", set="default") == 2
+    assert told("worker_settings_behind", **slot) == 0
     assert told("worker_idle_connections", **slot) == 5
     assert told("backend_idle_connections", **TWO) == 5
     assert told("worker_requests_total", **slot) == 1
