@@ -58,7 +58,8 @@ class Collector:
                 yield about_settings(settings)
                 yield from about_all(file)
                 yield from about_workers(file)
-                yield from about_backends(file, settings, self._owners, self._figures)
+                labels = self._owners.look(file)
+                yield from about_backends(file, settings, labels, self._figures)
         except StateFileError:
             yield _up(0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import time
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ from lb.admin.collecting import Collector
 from lb.admin.families import BUCKETS, Numbers, Owner, Split, Timing
 from lb.admin.reloading import InForce
 from lb.admin.source import Source
+from lb.admin.warming import Warming
 from lb.config import Settings
 from lb.model import Address, Backend, Verdict, Wish
 from lb.shm import (
@@ -314,16 +316,23 @@ def crowd(tmp_path: Path) -> Iterable[Path]:
 
 
 def test_a_scrape_of_2000_backends_and_8_workers_is_quick(crowd: Path) -> None:
-    """In CPU time, as this machine has others to serve; the best of three."""
+    """In CPU time, as this machine has others to serve; the first one, too.
+
+    The admin process reads through a file when it is new (`lb.admin.warming`).
+    """
     source = Source(crowd)
     collector = Collector(source, InForce(Settings()), FigureReader())
+    warming = Warming(source, collector)
+    assert (warming.look(), warming.look()) == (True, False)
     took_s, text = [], ""
+    gc.freeze()  # as the admin process does; pytest's own things are not measured
     for _ in range(4):
         began = time.process_time()
         text = "".join(family.text() for family in collector.families())
         took_s.append(time.process_time() - began)
+    gc.unfreeze()
     source.close()
     first, *others = (f"{s * 1000:.0f} ms" for s in took_s)
     print(f"{text.count(chr(10))} lines: the first {first}, then {', '.join(others)}")
-    assert min(took_s[1:]) < BUDGET_S
+    assert max(took_s) < BUDGET_S
     assert text.count("evenhand_backend_requests_total{") == MANY * 6
