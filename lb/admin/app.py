@@ -16,8 +16,10 @@ from lb.admin import (
     reloading,
     scraping,
 )
+from lb.admin.collecting import Collector
 from lb.admin.source import Source
 from lb.admin.streaming import Streams
+from lb.admin.warming import Warming
 from lb.config import load, state_path
 from lb.shm import FigureReader
 
@@ -40,7 +42,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     """The admin app of these settings, or of those that are there now.
 
     Its streams are `app.extensions["streams"]`, and what reads the shared file is
-    `app.extensions["source"]`: who made the app closes that.
+    `app.extensions["source"]`: who made the app closes that, and may start
+    `app.extensions["warming"]`.
 
     Raises:
         ConfigError: the settings are not good.
@@ -54,7 +57,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     source, figures = Source(state_path(settings)), FigureReader()
     log, in_force = log_of_changes(), reloading.InForce(settings)
     streams = Streams(source, in_force, figures)
-    app.extensions.update(source=source, streams=streams)
+    collector = Collector(source, in_force, figures)
+    warming = Warming(source, collector)
+    app.extensions.update(source=source, streams=streams, warming=warming)
     guard.install(app, settings.admin)
     problems.install(app)
     app.after_request(_finish)
@@ -62,7 +67,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(changing.blueprint(source, in_force, log))
     app.register_blueprint(reloading.blueprint(source, log))
     app.register_blueprint(streams.blueprint())
-    app.register_blueprint(scraping.blueprint(source, in_force, figures))
+    app.register_blueprint(scraping.blueprint(collector))
     app.register_blueprint(openapi.blueprint())
     return app
 
