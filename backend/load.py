@@ -71,8 +71,9 @@ class Load:
                 self._wanted.put_nowait(target)
             due = max(due + self._pause_s, now)
         self._done.set()
-        for thread in threads:
-            thread.join(PATIENCE_S)
+        end = time.monotonic() + PATIENCE_S
+        for thread in threads if not stop.is_set() else ():
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _serve(self) -> None:
         connection = HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_S)

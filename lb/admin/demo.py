@@ -95,7 +95,7 @@ class Demo:
         self._check()
         wanted = body(Misbehave)
         order = Order(wanted.mode, time.time() + wanted.seconds)
-        what = f"demo: {wanted.mode} for {wanted.seconds:g} s"
+        what = f"{wanted.mode} for {wanted.seconds:g} s"
         with self._source.use() as file:
             row = _row(file, name)
             target = _target(row)
@@ -107,7 +107,9 @@ class Demo:
                 )
             with edit_table(file, who=who()) as table:
                 table.tell_demo(what, row)
-        self._log.warning("%s: %s, wanted by %s", row.backend.name, what, who())
+        self._log.warning(
+            "demo: %s is to be %s, wanted by %s", row.backend.name, what, who()
+        )
         return jsonify(_shown(row, order))
 
     def load(self) -> Response:
@@ -115,7 +117,7 @@ class Demo:
         self._check()
         wanted = body(SomeLoad)
         until = time.time() + wanted.seconds
-        what = f"demo: load for {wanted.seconds:g} s"
+        what = f"load for {wanted.seconds:g} s"
         with self._source.use() as file:
             port = _port(self._in_force.settings(file).bind)
             if not give(LOAD, LOAD, until, port=port):
@@ -124,7 +126,7 @@ class Demo:
                 )
             with edit_table(file, who=who()) as table:
                 table.tell_demo(what)
-        self._log.warning("%s, wanted by %s", what, who())
+        self._log.warning("demo: %s, wanted by %s", what, who())
         return jsonify({"is_there": True, "until": until})
 
     def _check(self) -> None:
