@@ -13,6 +13,7 @@ it, and changes it by `lb.operating`; no worker is talked to. Read in this order
     streaming  the same news as they happen; snapshots
     scraping   /metrics
     openapi    the description of all this
+    page       the dashboard, which asks all this from a browser
 
 Importing starts nothing and opens nothing: the first request opens the shared file.
 """

@@ -12,6 +12,7 @@ from lb.admin import (
     demo,
     guard,
     openapi,
+    page,
     problems,
     reading,
     reloading,
@@ -66,6 +67,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(streams.blueprint())
     app.register_blueprint(scraping.blueprint(source, in_force, figures))
     app.register_blueprint(openapi.blueprint())
+    app.register_blueprint(page.blueprint())
     return app
 
 
