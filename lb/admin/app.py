@@ -18,6 +18,8 @@ from lb.admin import (
     reloading,
     scraping,
 )
+from lb.admin.history import History
+from lb.admin.snapshots import Snapshots
 from lb.admin.source import Source
 from lb.admin.streaming import Streams
 from lb.config import load, state_path
@@ -41,8 +43,9 @@ HEADERS: Final = {
 def create_app(settings: Settings | None = None) -> Flask:
     """The admin app of these settings, or of those that are there now.
 
-    Its streams are `app.extensions["streams"]`, and what reads the shared file is
-    `app.extensions["source"]`: who made the app closes that.
+    Its parts are in `app.extensions`: "source" reads the shared file, and who made the
+    app closes it; "streams" end when they are told; "history" is filled while somebody
+    watches, and all the time where a thread runs its `keep`.
 
     Raises:
         ConfigError: the settings are not good.
@@ -55,12 +58,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False
     source, figures = Source(state_path(settings)), FigureReader()
     log, in_force = log_of_changes(), reloading.InForce(settings)
-    streams = Streams(source, in_force, figures)
-    app.extensions.update(source=source, streams=streams)
+    history = History(source, figures)
+    streams = Streams(source, Snapshots(source, in_force, figures, history))
+    app.extensions.update(source=source, streams=streams, history=history)
     guard.install(app, settings.admin)
     problems.install(app)
     app.after_request(_finish)
-    app.register_blueprint(reading.blueprint(source, in_force))
+    app.register_blueprint(reading.blueprint(source, in_force, history))
     app.register_blueprint(changing.blueprint(source, in_force, log))
     app.register_blueprint(reloading.blueprint(source, log))
     app.register_blueprint(demo.blueprint(source, settings, in_force, log))

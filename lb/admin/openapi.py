@@ -86,6 +86,8 @@ OPERATIONS: Final = (
               refusals=READ),
     Operation("get", f"{_API}/stream", "A snapshot each second", EVENT_STREAM,
               refusals=READ),
+    Operation("get", f"{_API}/history", "The last minutes, in steps", _A.HistoryTold,
+              refusals=READ),
     Operation("get", f"{_API}/plan", "What a reload would change", _O.Plan,
               refusals=(422, *READ)),
     Operation("post", f"{_API}/reload", "Put edited settings in force", _O.Reloaded,

@@ -21,7 +21,9 @@ PAGE: Final = "index.html"
 
 def blueprint() -> Blueprint:
     """The routes of the page and of its files; HEAD and conditions as in HTTP."""
-    made = Blueprint("page", __name__, static_folder="static", static_url_path="/static")
+    made = Blueprint(
+        "page", __name__, static_folder="static", static_url_path="/static"
+    )
 
     @made.get("/")
     def page() -> Response:

@@ -7,6 +7,7 @@ number of threads, so that there are always some for everything else.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from lb.admin.app import create_app
@@ -90,6 +91,12 @@ def _is_local(host: str) -> bool:
 
 
 def begun(worker: Any) -> None:
-    """End the streams when the worker is told to stop (`post_worker_init`)."""
-    streams = worker.wsgi.extensions["streams"]
-    streams.is_stopping = lambda: not worker.alive
+    """Keep the history; end that and streams when told to stop (`post_worker_init`)."""
+
+    def is_stopping() -> bool:
+        return not worker.alive
+
+    extensions = worker.wsgi.extensions
+    extensions["streams"].is_stopping = is_stopping
+    keep = extensions["history"].keep
+    threading.Thread(target=keep, args=[is_stopping], daemon=True).start()
