@@ -5,6 +5,7 @@ All is skipped where no Chromium runs, loudly: in red at the end of the run.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +15,8 @@ from tests.browser import chromium
 from tests.browser.screen import Screen
 from tests.browser.stage import Stage
 from tests.live.load import Load
+from tests.processes import free_port
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,23 +83,40 @@ def load(stage: Stage) -> Iterator[Load]:
 
 
 class OpenScreen(Protocol):
-    """Opens a page of that address; widths are in CSS pixels."""
+    """Opens a page for that address; the width is in CSS pixels."""
 
-    def __call__(
-        self, url: str, *, width: int = 1280, scheme: str = "light"
-    ) -> Screen: ...
+    def __call__(self, url: str, *, width: int = 1280) -> Screen: ...
+
+
+class OtherAdmin(Protocol):
+    """Starts a second admin app with other settings; its address."""
+
+    def __call__(self, **env: str) -> str: ...
 
 
 @pytest.fixture
-def open_screen(browser: Browser) -> Iterator[OpenScreen]:
-    """Pages in contexts of their own; each is checked when its test ends."""
+def other_admin(stage: Stage) -> Iterator[OtherAdmin]:
+    with ExitStack() as stack:
+
+        def start(**env: str) -> str:
+            admin = stage.start_admin(free_port(), **env)
+            stack.callback(admin.kill)
+            wait_for(lambda: "Listening at" in admin.errors(), "another admin app")
+            return f"http://127.0.0.1:{admin.port}/"
+
+        yield start
+
+
+@pytest.fixture
+def open_screen(browser: Browser, other_admin: OtherAdmin) -> Iterator[OpenScreen]:
+    """Pages in contexts of their own; each is checked when its test ends.
+
+    They end before the other admin apps, which they would else complain about.
+    """
     screens: list[Screen] = []
 
-    def make(url: str, *, width: int = 1280, scheme: str = "light") -> Screen:
-        context = browser.new_context(
-            viewport={"width": width, "height": 800},
-            color_scheme="dark" if scheme == "dark" else "light",
-        )
+    def make(url: str, *, width: int = 1280) -> Screen:
+        context = browser.new_context(viewport={"width": width, "height": 800})
         screens.append(Screen(context, url))
         return screens[-1]
 

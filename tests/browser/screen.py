@@ -56,8 +56,8 @@ class Screen:
             for said in self.complaints
             if not any(re.search(pattern, said) for pattern in self.forgiven)
         ]
-        assert left == []
-        assert self.foreign == []
+        assert not left, f"the browser's console has: {left}"
+        assert not self.foreign, f"the page asked elsewhere: {self.foreign}"
 
     def open(self) -> None:
         """Load the page and return when it is live and has its rows."""

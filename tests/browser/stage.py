@@ -105,8 +105,7 @@ class Stage:
 
     def told(self, name: str) -> dict[str, Any]:
         """What the API tells of a backend."""
-        answer = requests.get(f"{self.url}api/v1/backends/{name}", timeout=DEADLINE_S)
-        found: dict[str, Any] = answer.json()
+        found: dict[str, Any] = self.ask("GET", f"backends/{name}").json()
         return found
 
     def ask(self, method: str, path: str, **body: Any) -> requests.Response:
@@ -119,16 +118,23 @@ class Stage:
         os.kill(self.backends[name].server_pids()[-1], signal.SIGKILL)
 
     def settle(self) -> None:
-        """Undo what a test did: all backends ready, UP, and with their whole share."""
-        for name in NAMES:
-            self.ask("POST", f"backends/{name}/ready")
-        wait_for(
-            lambda: all(
-                told["verdict"] == "up" and told["share"] == 100
-                for told in map(self.told, NAMES)
-            ),
-            "all backends to be well",
-            timeout_s=2 * DEADLINE_S,
+        """Undo what a test did: all alive, all backends ready, UP, with all their share."""
+        if self.server.process.poll() is not None:
+            self.start_balancer()
+        if self.admin.process.poll() is not None:
+            self.start_admin()
+        self.wait_admin()
+        wait_for(lambda: self.ask("GET", "workers").ok, "the balancer")
+        for told in self.ask("GET", "backends").json()["backends"]:
+            if told["wish"] != "ready":
+                self.ask("POST", f"backends/{told['name']}/ready")
+        wait_for(self._is_well, "all backends to be well", timeout_s=2 * DEADLINE_S)
+
+    def _is_well(self) -> bool:
+        workers = self.ask("GET", "workers").json()["workers"]
+        backends = self.ask("GET", "backends").json()["backends"]
+        return len(workers) == 2 and all(
+            told["verdict"] == "up" and told["share"] == 100 for told in backends
         )
 
     def end(self) -> None:

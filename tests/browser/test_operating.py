@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import pytest
-
 from tests.live.client import fetch, get
-from tests.processes import free_port
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import OpenScreen
+    from tests.browser.conftest import OpenScreen, OtherAdmin
     from tests.browser.screen import Screen
     from tests.browser.stage import Stage
     from tests.live.load import Load
@@ -84,17 +81,11 @@ def test_a_failing_demo_backend_is_taken_out(
 
 
 def test_the_page_of_a_balancer_without_demo_has_no_such_buttons(
-    stage: Stage, open_screen: OpenScreen
+    other_admin: OtherAdmin, open_screen: OpenScreen
 ) -> None:
-    port = free_port()
-    admin = stage.start_admin(port, LB_DEMO__CONTROLS="false")
-    try:
-        screen = open_screen(f"http://127.0.0.1:{port}/")
-        wait_for(lambda: "Listening at" in admin.errors(), "the second admin app")
-        screen.open()
-        assert screen.page.locator("button[data-demo]").count() == 0
-    finally:
-        admin.kill()
+    screen = open_screen(other_admin(LB_DEMO__CONTROLS="false"))
+    screen.open()
+    assert screen.page.locator("button[data-demo]:visible").count() == 0
 
 
 def enter_token(screen: Screen, token: str) -> None:
@@ -106,36 +97,27 @@ def enter_token(screen: Screen, token: str) -> None:
 
 
 def test_a_change_asks_for_the_token_once(
-    stage: Stage, open_screen: OpenScreen
+    stage: Stage, other_admin: OtherAdmin, open_screen: OpenScreen
 ) -> None:
     """A wrong one is refused with words; a good one is kept for the next change."""
-    port = free_port()
-    admin = stage.start_admin(port, LB_ADMIN__TOKEN="let-me-in")
-    try:
-        screen = open_screen(f"http://127.0.0.1:{port}/")
-        screen.forgiven.append(r"401 \(UNAUTHORIZED\)")
-        wait_for(lambda: "Listening at" in admin.errors(), "the second admin app")
-        screen.open()
-        enter_token(screen, "wrong")
-        screen.wait("#notice:not(:empty), dialog[open] [role=alert]:not(:empty)")
-        assert stage.told("backend1")["wish"] == "ready"
-        screen.page.keyboard.press("Escape")
-        enter_token(screen, "let-me-in")
-        screen.wait_row("backend1", wish="drain")
-        screen.press("backend1", "ready")
-        screen.wait_row("backend1", wish="ready")
-        assert "let-me-in" not in screen.page.url
-    finally:
-        admin.kill()
+    screen = open_screen(other_admin(LB_ADMIN__TOKEN="let-me-in"))
+    screen.forgiven.append(r"401 \(UNAUTHORIZED\)")
+    screen.open()
+    enter_token(screen, "wrong")
+    screen.wait("dialog[open]:has-text('not the token'), #notice:not(:empty)")
+    assert stage.told("backend1")["wish"] == "ready"
+    screen.page.keyboard.press("Escape")
+    enter_token(screen, "let-me-in")
+    screen.wait_row("backend1", wish="drain")
+    screen.press("backend1", "ready")
+    screen.wait_row("backend1", wish="ready")
+    assert "let-me-in" not in screen.page.url
 
 
-@pytest.mark.parametrize("weight", [5])
-def test_a_weight_is_set(stage: Stage, screen: Screen, weight: int) -> None:
+def test_a_weight_is_set(stage: Stage, screen: Screen) -> None:
     screen.press("backend1", "weight")
-    field = screen.wait(
-        "dialog[open] input, tr[data-backend=backend1] input[type=number]"
-    )
-    field.fill(str(weight))
+    field = screen.wait("dialog[open] input, tr[data-backend] input[type=number]")
+    field.fill("5")
     field.press("Enter")
-    wait_for(lambda: stage.told("backend1")["weight"] == weight, "the weight")
+    wait_for(lambda: stage.told("backend1")["weight"] == 5, "the weight")
     stage.ask("PUT", "backends/backend1/weight", weight=1)
