@@ -44,8 +44,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     """The admin app of these settings, or of those that are there now.
 
     Its parts are in `app.extensions`: "source" reads the shared file, and who made the
-    app closes it; "streams" end when they are told; "history" is filled while somebody
-    watches, and all the time where a thread runs its `keep`.
+    app closes it; "streams" end when they are told; "snapshots" remember the last
+    minutes where a thread runs their `keep`, and else while somebody watches.
 
     Raises:
         ConfigError: the settings are not good.
@@ -58,9 +58,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False
     source, figures = Source(state_path(settings)), FigureReader()
     log, in_force = log_of_changes(), reloading.InForce(settings)
-    history = History(source, figures)
-    streams = Streams(source, Snapshots(source, in_force, figures, history))
-    app.extensions.update(source=source, streams=streams, history=history)
+    history = History()
+    snapshots = Snapshots(source, in_force, figures, history)
+    streams = Streams(source, snapshots)
+    app.extensions.update(source=source, streams=streams, snapshots=snapshots)
     guard.install(app, settings.admin)
     problems.install(app)
     app.after_request(_finish)

@@ -1,11 +1,8 @@
 """The last minutes of each backend in steps of some seconds, for sparklines.
 
-Kept whether or not somebody looks, since whoever opens the page wants to see what led
-there. A backend's ring is two arrays of four-byte numbers: 1 KB each, 2 MB for 2,000.
-A step of 2,000 backends and 8 processes takes 30 ms where nothing changed and 170 where
-everything did, so the steps become longer where they would take more than a fiftieth of
-a core. Nothing is kept on disk and nothing outlives this process: that is Prometheus'
-business.
+A backend's ring is two arrays of four-byte numbers: 1 KB each, 2 MB for 2,000. Nothing
+is kept on disk and nothing outlives this process: that is Prometheus' business. Who
+reads the figures for it, and how often, is `lb.admin.snapshots`' business.
 """
 
 from __future__ import annotations
@@ -14,27 +11,20 @@ import threading
 import time
 from array import array
 from collections import deque
-from contextlib import suppress
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lb.admin.latencies import together, within
-from lb.errors import StateFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-    from lb.admin.source import Source
-    from lb.shm import FigureReader, Histogram
+    from lb.shm import Histogram
     from lb.shm.figures import Figures
 
 STEP_S: Final = 2.0
 STEPS: Final = 120
 """Four minutes, where steps are as short as they may be."""
-
-MOST_OF_A_CORE: Final = 0.02
-LOOK_S: Final = 0.25
-"""How soon a thread that keeps it ends when it is to."""
 
 EVERYTHING: Final = -1
 """In the place of a backend's id: all requests, also those without a backend."""
@@ -67,27 +57,12 @@ class _Ring:
 class History:
     """The rings, for any thread: steps go in, what is in them comes out."""
 
-    def __init__(self, source: Source, reader: FigureReader) -> None:
-        self._source = source
-        self._reader = reader
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._at: deque[float] = deque(maxlen=STEPS)
         self._next = 0
         self._rings: dict[int, _Ring] = {}
         self._last: _Last | None = None
-
-    def keep(self, is_stopping: Callable[[], bool]) -> None:
-        """Take one step after the other, until this process is to stop."""
-        pause = threading.Event()
-        while not is_stopping():
-            began = time.thread_time()
-            # Without a balancer there is nothing to keep; streams tell that.
-            with suppress(StateFileError), self._source.use() as file:
-                self.take(self._reader.read(file))
-            left_s = max(STEP_S, (time.thread_time() - began) / MOST_OF_A_CORE)
-            while left_s > 0 and not is_stopping():
-                pause.wait(min(left_s, LOOK_S))
-                left_s -= LOOK_S
 
     def take(self, figures: Figures) -> None:
         """Put in what was counted since the last step, if that is long enough ago."""

@@ -1,7 +1,7 @@
 """Latencies of the last minute, from histograms that only ever rise.
 
 Quantiles of a while are those of a difference: the histograms of some moments ago are
-kept, while somebody watches, and taken from those of now. What was not counted in since
+kept, and taken from those of now. What was not counted in since
 is the same object (`lb.shm.FigureReader`), and costs nothing.
 """
 
@@ -45,7 +45,7 @@ class _Moment(NamedTuple):
 
 
 class Window:
-    """The latencies since a minute ago, or since somebody began to watch."""
+    """The latencies since a minute ago, or since the first look."""
 
     def __init__(self) -> None:
         self._kept: deque[_Moment] = deque()
@@ -56,15 +56,7 @@ class Window:
         25 us for each backend that had requests in it.
         """
         times = {key: found.total for key, found in latencies.items()}
-        moment = _Moment(now, born, times)
-        kept = self._kept
-        if kept and (kept[-1].born != moment.born or kept[-1].at < now - 2 * WINDOW_S):
-            kept.clear()  # another file, or nobody watched for long
-        while len(kept) > 1 and kept[1].at <= now - WINDOW_S:
-            kept.popleft()
-        if not kept or kept[-1].at <= now - KEEP_EVERY_S:
-            kept.append(moment)
-        before = kept[0]
+        before = self._keep(_Moment(now, born, times))
         new = {
             key: within(found, before.times.get(key)) for key, found in times.items()
         }
@@ -73,6 +65,23 @@ class Window:
             {key: quantiles(found) for key, found in new.items()},
             quantiles(together(new.values())),
         )
+
+    def keep(self, born: int, latencies: Mapping[int, Latencies], now: float) -> None:
+        """Remember what is there now, so that later looks reach back to it."""
+        times = {key: found.total for key, found in latencies.items()}
+        self._keep(_Moment(now, born, times))
+
+    def _keep(self, moment: _Moment) -> _Moment:
+        """The moment at which the window begins."""
+        now = moment.at
+        kept = self._kept
+        if kept and (kept[-1].born != moment.born or kept[-1].at < now - 2 * WINDOW_S):
+            kept.clear()  # another file, or nobody looked for long
+        while len(kept) > 1 and kept[1].at <= now - WINDOW_S:
+            kept.popleft()
+        if not kept or kept[-1].at <= now - KEEP_EVERY_S:
+            kept.append(moment)
+        return kept[0]
 
 
 def within(now: Histogram, before: Histogram | None) -> Histogram | None:

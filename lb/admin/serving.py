@@ -91,12 +91,12 @@ def _is_local(host: str) -> bool:
 
 
 def begun(worker: Any) -> None:
-    """Keep the history; end that and streams when told to stop (`post_worker_init`)."""
+    """Remember the last minutes; end all that at a stop (`post_worker_init`)."""
 
     def is_stopping() -> bool:
         return not worker.alive
 
     extensions = worker.wsgi.extensions
     extensions["streams"].is_stopping = is_stopping
-    keep = extensions["history"].keep
+    keep = extensions["snapshots"].keep
     threading.Thread(target=keep, args=[is_stopping], daemon=True).start()

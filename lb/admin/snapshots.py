@@ -2,7 +2,11 @@
 
 A snapshot has what `lb.report` tells, the totals, from which a watcher makes rates, and
 what a watcher cannot make of totals: the latencies of the last minute, and the last
-step of the history, of which sparklines are drawn.
+step of the history, of which sparklines are drawn. These two are kept whether or not
+somebody watches, since whoever opens the page wants to see what led there: a thread
+reads the figures each two seconds. For 2,000 backends and 8 processes that takes 30 ms
+where nothing changed and 170 where everything did, so it pauses longer where it would
+take more than a fiftieth of a core.
 """
 
 from __future__ import annotations
@@ -10,19 +14,28 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from lb.admin.history import EVERYTHING
+from lb.admin.history import EVERYTHING, STEP_S
 from lb.admin.latencies import Window
+from lb.errors import StateFileError
 from lb.report import state_report
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lb.admin.history import History, Step
     from lb.admin.reloading import InForce
     from lb.admin.source import Source
     from lb.shm import BackendTotals, FigureReader, SharedFile
+    from lb.shm.figures import Figures
 
 EVERY_S: Final = 1.0
+MOST_OF_A_CORE: Final = 0.02
+LOOK_S: Final = 0.25
+"""How soon the thread that keeps ends when it is to."""
+
 CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 
 
@@ -54,6 +67,24 @@ class Snapshots:
                 self._latest = json.dumps(told, separators=(",", ":")).encode()
                 self._made_at = time.monotonic()
             return self._latest
+
+    def keep(self, is_stopping: Callable[[], bool]) -> None:
+        """Look again and again, until this process is to stop."""
+        pause = threading.Event()
+        while not is_stopping():
+            began = time.thread_time()
+            # Without a balancer there is nothing to keep; streams tell that.
+            with suppress(StateFileError), self._source.use() as file:
+                self._keep(self._figures.read(file))
+            left_s = max(STEP_S, (time.thread_time() - began) / MOST_OF_A_CORE)
+            while left_s > 0 and not is_stopping():
+                pause.wait(min(left_s, LOOK_S))
+                left_s -= LOOK_S
+
+    def _keep(self, figures: Figures) -> None:
+        self._history.take(figures)
+        with self._lock:
+            self._window.keep(figures.born, figures.latencies, time.monotonic())
 
     def make(self, file: SharedFile) -> dict[str, Any]:
         """Everything that is now, with totals and latencies."""

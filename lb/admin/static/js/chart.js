@@ -15,13 +15,8 @@ const HEIGHT = 24;
 /** Seconds that a sparkline shows. */
 export const SPAN_S = 240;
 
-/** Seconds without a point after which the line breaks. */
-const GAP_S = 7;
-
-/**
- * A point is a unix time and a value; null is no value.
- * @typedef {[number, number | null]} Point
- */
+/** Seconds between two points from which on the line breaks: nobody counted there. */
+const GAP_S = 20;
 
 export class Sparkline {
   /** @param {string} label what it shows, for who cannot see it */
@@ -40,41 +35,37 @@ export class Sparkline {
   }
 
   /**
-   * @param {Point[]} points the oldest first
-   * @param {number} now unix time at the right edge
+   * @param {number[]} at unix times, the oldest first
+   * @param {(number | null)[]} values one for each time; null where there is none
    */
-  draw(points, now) {
-    let top = 0;
-    for (const [, value] of points) if (value !== null && value > top) top = value;
-    const { line, area } = paths(points, now, top || 1);
+  draw(at, values) {
+    const { line, area } = paths(at, values);
     mark(this.line, "d", line);
     mark(this.area, "d", area);
   }
 }
 
 /**
- * @param {Point[]} points
- * @param {number} now
- * @param {number} top
+ * The line and the area below it. The newest time is the right edge, zero the base.
+ * @param {number[]} at
+ * @param {(number | null)[]} values
  */
-function paths(points, now, top) {
+export function paths(at, values) {
+  const end = at.at(-1) ?? 0;
+  const top = Math.max(...values.map((value) => value ?? 0), 1e-9);
+  const base = HEIGHT - 1;
   let line = "";
   let area = "";
-  let last = null;
-  const base = HEIGHT - 1;
-  for (const [at, value] of points) {
-    if (value === null || at < now - SPAN_S) continue;
-    const x = (WIDTH * (1 - (now - at) / SPAN_S)).toFixed(1);
+  let before = -Infinity;
+  values.forEach((value, index) => {
+    const age = end - at[index];
+    if (value === null || age > SPAN_S) return;
+    const x = (WIDTH * (1 - age / SPAN_S)).toFixed(1);
     const y = (base - (value / top) * (HEIGHT - 3)).toFixed(1);
-    if (last === null || at - last.at > GAP_S) {
-      if (last) area += `V${base}Z`;
-      line += `M${x} ${y}`;
-      area += `M${x} ${base}V${y}`;
-    } else {
-      line += `L${x} ${y}`;
-      area += `L${x} ${y}`;
-    }
-    last = { at };
-  }
-  return { line, area: last ? `${area}V${base}Z` : "" };
+    const isOn = at[index] - before <= GAP_S;
+    line += `${isOn ? "L" : "M"}${x} ${y}`;
+    area += isOn ? `L${x} ${y}` : `${area && `V${base}`}M${x} ${base}V${y}`;
+    before = at[index];
+  });
+  return { line, area: area && `${area}V${base}` };
 }

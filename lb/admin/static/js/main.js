@@ -11,16 +11,16 @@ import { Actions } from "./actions.js";
 import { Refusal, call } from "./api.js";
 import { byId, h, mark, say } from "./dom.js";
 import { Events } from "./events.js";
-import { Figures } from "./figures.js";
+import { Figures, sum } from "./figures.js";
 import { Flow } from "./flow.js";
 import { span } from "./format.js";
 import { Overview, stateOf } from "./overview.js";
 import { Requests } from "./requests.js";
 import { showBackend, showRequest } from "./sheets.js";
+import { Series } from "./series.js";
 import { Stream } from "./stream.js";
 import { Table } from "./table.js";
 import { Workers } from "./workers.js";
-import { sum } from "./figures.js";
 
 /** Seconds without a snapshot after which figures count as old. */
 const STALE_S = 3;
@@ -30,6 +30,7 @@ const REQUESTS_MS = 5000;
 
 const page = document.documentElement;
 const figures = new Figures();
+const series = new Series();
 const overview = new Overview();
 const flow = new Flow();
 const workers = new Workers();
@@ -49,10 +50,14 @@ const table = new Table({
 let unavailable = "";
 let wasLive = false;
 
+/** @type {number | undefined} the step up to which lines are drawn */
+let drawnAt;
+
 const snapshots = new Stream("/api/v1/stream", {
   snapshot: (data) => {
     unavailable = "";
     figures.take(data);
+    series.take(data);
     requestAnimationFrame(show);
   },
   unavailable: (data) => {
@@ -74,8 +79,16 @@ function show() {
   overview.tell(figures);
   flow.tell(figures);
   table.tell(figures);
+  if (series.at.at(-1) !== drawnAt) draw();
   workers.tell(figures);
   say(byId("footer-about"), `shared file ${figures.latest.state_path}`);
+}
+
+/** Draws the lines of the last minutes, which change by the step. */
+function draw() {
+  drawnAt = series.at.at(-1);
+  overview.draw(series);
+  table.draw(series);
 }
 
 /** Says whether what is shown is new, and what state that is. */
@@ -106,10 +119,16 @@ function oldState() {
   const last = stateOf(figures.latest);
   const how = snapshots.isOpen ? "The admin process says nothing" : "The admin process cannot be reached";
   return {
-    level: "warning", isLoud: true,
-    words: `No news for ${span(figures.age())}`,
-    why: `${how}; trying again. Last known: ${last.words.toLowerCase()}.`,
+    level: "warning",
+    isLoud: true,
+    words: "These figures are old",
+    why: `${how}; trying again. Last known: ${lower(last.words)}.`,
   };
+}
+
+/** @param {string} words */
+function lower(words) {
+  return words.charAt(0).toLowerCase() + words.slice(1);
 }
 
 /** @param {string} words */
@@ -138,6 +157,11 @@ function quietly(work) {
   });
 }
 
+async function loadSeries() {
+  await series.load();
+  drawnAt = undefined;
+}
+
 function refreshRequests() {
   if (document.hidden || page.dataset.stream !== "live") return;
   quietly(requests.refresh(sum(figures.latest.totals.responses)));
@@ -149,8 +173,10 @@ document.addEventListener("visibilitychange", () => {
     else stream.open();
   }
   figures.pause();
+  if (!document.hidden) quietly(loadSeries());
 });
 
+quietly(loadSeries());
 snapshots.open();
 transitions.open();
 setInterval(check, CHECK_MS);

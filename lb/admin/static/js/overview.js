@@ -126,9 +126,13 @@ export class Overview {
     say(this.why, why);
   }
 
-  /**
-   * @param {import("./figures.js").Figures} figures
-   */
+  /** @param {import("./series.js").Series} series */
+  draw({ at, all }) {
+    this.requests.draw(at, all.rate);
+    this.p99.draw(at, all.p99_s);
+  }
+
+  /** @param {import("./figures.js").Figures} figures */
   tell(figures) {
     const snapshot = figures.latest;
     if (!snapshot) return;

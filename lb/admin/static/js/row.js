@@ -57,6 +57,9 @@ const WISHES = [
 /** The modes of a demo backend that the page can ask for. */
 const MODES = ["slow", "failing", "hanging", "dead"];
 
+/** @type {import("./series.js").Steps} of a backend that had nothing to do */
+const NO_STEPS = { rate: [], p99_s: [] };
+
 /**
  * @typedef {object} Hands what buttons do
  * @property {(name: string) => void} open
@@ -146,6 +149,13 @@ export class Row {
     this.#probes(backend.probes);
     say(this.weight, String(backend.weight));
     for (const button of this.wishes) mark(button, "aria-pressed", String(button.dataset.action === backend.wish));
+  }
+
+  /** @param {import("./series.js").Series} series */
+  draw(series) {
+    const { rate: rates, p99_s: p99s } = series.rows.get(this.name) ?? NO_STEPS;
+    this.rates.draw(series.at, rates);
+    this.p99s.draw(series.at, p99s);
   }
 
   /** @param {import("./figures.js").BackendRates | undefined} rates */

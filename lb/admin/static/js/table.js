@@ -125,6 +125,11 @@ export class Table {
     this.#say(all.length, found.length, rows.length);
   }
 
+  /** @param {import("./series.js").Series} series */
+  draw(series) {
+    for (const { row } of this.shown) row.draw(series);
+  }
+
   /** Whether a person is at work in the table. */
   #isHeld() {
     return this.body.matches(":hover") || this.body.contains(document.activeElement);
