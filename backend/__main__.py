@@ -126,9 +126,8 @@ def _keep(options: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "backend", str(options.port), "--host"]
     command += [options.host, "--parent", str(os.getpid())]
     with ExitStack() as stack:
-        orders = None
-        if options.controls:
-            orders = Orders.take(str(options.port))
+        orders = _orders(options)
+        if orders is not None:
             stack.callback(orders.close)
             command += ["--controls"]
         return Keeper(
@@ -137,6 +136,17 @@ def _keep(options: argparse.Namespace) -> int:
             restart_s=options.restart,
             obstacle=lambda: _obstacle(options, orders),
         ).run()
+
+
+def _orders(options: argparse.Namespace) -> Orders | None:
+    """What the backend is to obey, if anything; that it cannot be had ends nothing."""
+    if not options.controls:
+        return None
+    try:
+        return Orders.take(str(options.port))
+    except OrdersError as error:
+        print(f"backend {options.port} has no controls: {error}", flush=True)  # noqa: T201
+        return None
 
 
 def _obstacle(options: argparse.Namespace, orders: Orders | None) -> str:

@@ -67,5 +67,7 @@ class Misbehaving:
 
 def _die() -> None:
     """End the arbiter and this worker of it as `kill -9` does."""
-    os.kill(os.getppid(), signal.SIGKILL)
+    arbiter = os.getppid()
+    if arbiter > 1:  # else it is gone already
+        os.kill(arbiter, signal.SIGKILL)
     os._exit(1)

@@ -11,6 +11,7 @@ import requests
 from backend.misbehaving import SLOW_S
 from backend.orders import path_of
 from lb.admin import demo_orders
+from tests.processes import free_port
 from tests.waiting import DEADLINE_S, wait_for
 
 if TYPE_CHECKING:
@@ -124,3 +125,16 @@ def test_controls_need_a_parent_and_loopback(
     assert bad.process.wait(DEADLINE_S) == 2
     assert named in bad.output()
     assert bad.output().count("\n") == 1
+
+
+def test_without_a_file_of_its_own_it_serves_without_controls(
+    start_backend: StartBackend,
+) -> None:
+    """Another user may have been there before: a nuisance, and no reason to end."""
+    port = free_port()
+    path_of(str(port)).touch()
+    path_of(str(port)).chmod(0o666)
+    running = start_backend("--restart", "--controls", port=port)
+    running.wait_answering()
+    assert "has no controls: " in running.output()
+    assert not demo_orders.give(str(port), "dead", time.time() + 10)
