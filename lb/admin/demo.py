@@ -3,7 +3,7 @@
 They are for a newcomer, who sees failover, ejection, slow start and recovery by a
 click. So everything stands against their use anywhere else:
 
-    demo.controls       must be on; it is in the Procfile and nowhere else
+    demo.controls       must be on; it is in the demo's Procfile and nowhere else
     admin.bind          must be loopback, and who asks must come from there
     the backend         must be on loopback, and one that was started by this user with
                         `python -m backend --controls`: no other obeys
