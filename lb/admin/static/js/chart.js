@@ -12,8 +12,9 @@ import { mark, s } from "./dom.js";
 const WIDTH = 120;
 const HEIGHT = 24;
 
-/** Seconds that a sparkline shows. */
-export const SPAN_S = 240;
+/** Seconds that a sparkline shows at least, and at most. */
+const LEAST_S = 60;
+const SPAN_S = 240;
 
 /** Seconds between two points from which on the line breaks: nobody counted there. */
 const GAP_S = 20;
@@ -52,6 +53,7 @@ export class Sparkline {
  */
 export function paths(at, values) {
   const end = at.at(-1) ?? 0;
+  const span = Math.min(SPAN_S, Math.max(LEAST_S, end - (at[0] ?? end)));
   const top = Math.max(...values.map((value) => value ?? 0), 1e-9);
   const base = HEIGHT - 1;
   let line = "";
@@ -59,8 +61,8 @@ export function paths(at, values) {
   let before = -Infinity;
   values.forEach((value, index) => {
     const age = end - at[index];
-    if (value === null || age > SPAN_S) return;
-    const x = (WIDTH * (1 - age / SPAN_S)).toFixed(1);
+    if (value === null || age > span) return;
+    const x = (WIDTH * (1 - age / span)).toFixed(1);
     const y = (base - (value / top) * (HEIGHT - 3)).toFixed(1);
     const isOn = at[index] - before <= GAP_S;
     line += `${isOn ? "L" : "M"}${x} ${y}`;

@@ -19,9 +19,14 @@ const MOST_BACKENDS = 10;
 const MOST_WORKERS = 6;
 
 const STEP = 34;
+const CAPTION = 20;
 const BOX = 26;
 const THICK = 22;
 const MOVE_MS = 120;
+
+/** Widths of a digit and of a letter of a title, in pixels, for what fits in a box. */
+const DIGIT = 7.4;
+const LETTER = 7.7;
 
 /**
  * @typedef {object} Spot a node to be drawn
@@ -65,7 +70,7 @@ export class Flow {
     this.#draw(workers, backends, all, figures);
     const words = `${rate(all)} requests per second, through ${things(figures.latest.workers.length, "worker")} to ${things(figures.latest.backends.length, "backend")}`;
     mark(this.picture, "aria-label", words);
-    say(this.about, "lines are as wide as their share of the requests");
+    say(this.about, "requests per second; lines are as wide as their share");
   }
 
   /**
@@ -77,9 +82,9 @@ export class Flow {
   #draw(workers, backends, all, figures) {
     const width = this.width;
     const isNarrow = width < 560;
-    const height = Math.max(workers.length, backends.length, 2) * STEP + 8;
-    const [boxA, boxB, boxC] = isNarrow ? [64, 72, 118] : [132, 132, Math.min(300, width * 0.28)];
-    const middle = height / 2;
+    const height = CAPTION + Math.max(workers.length, backends.length, 2) * STEP;
+    const [boxA, boxB, boxC] = isNarrow ? [56, 66, 134] : [136, 136, Math.min(300, width * 0.28)];
+    const middle = CAPTION + (height - CAPTION) / 2;
     const left = { x: 0, w: boxA };
     const mid = { x: isNarrow ? boxA + (width - boxA - boxB - boxC) * 0.36 : width * 0.29 - boxB / 4, w: boxB };
     const right = { x: width - boxC, w: boxC };
@@ -112,7 +117,9 @@ export class Flow {
       out += half;
     });
     this.#lines(lines);
-    const clients = { key: "clients", title: isNarrow ? "Clients" : "Clients", rate: all, tone: "plain", note: `${figures.latest.totals.connections} open` };
+    this.#captions([["Clients", left.x], ["Workers", mid.x], ["Backends", right.x]]);
+    this.#junction(join, middle, Math.max(thick(sumOf(backends)), thick(sumOf(workers)), 3));
+    const clients = { key: "clients", title: `${figures.latest.totals.connections} open`, rate: all, tone: "plain", note: "" };
     this.#nodes([
       { spot: clients, ...left, y: middle, isNarrow },
       ...workers.map((spot, at) => ({ spot, ...mid, y: workerYs[at], isNarrow })),
@@ -162,11 +169,32 @@ export class Flow {
       mark(value, "x", (w - 8).toFixed(1));
       mark(value, "y", BOX / 2 + 4);
       const shown = spot.isCut ? spot.note : rate(spot.rate);
-      const room = Math.floor((w - 34 - shown.length * 7) / (isNarrow ? 6.4 : 7));
-      say(title, room < 2 ? "" : cut(spot.title, room));
+      const room = Math.floor((w - 37 - shown.length * DIGIT) / LETTER);
+      say(title, room < Math.min(5, spot.title.length) ? "" : cut(spot.title, room));
       say(value, shown);
-      say(hint, `${spot.title}: ${rate(spot.rate)} requests per second${spot.note ? `, ${spot.note}` : ""}`);
+      say(hint, [spot.title, `${rate(spot.rate)} requests per second`, spot.note].filter(Boolean).join(", "));
     });
+  }
+
+  /** @param {[string, number][]} captions */
+  #captions(captions) {
+    const group = this.picture.querySelector(".captions") ?? this.picture.appendChild(s("g", { class: "captions" }));
+    captions.forEach(([text, x], at) => {
+      const node = group.children[at] ?? group.appendChild(s("text", { y: 11, text }));
+      mark(node, "x", x.toFixed(1));
+    });
+  }
+
+  /**
+   * @param {number} x
+   * @param {number} y
+   * @param {number} thick
+   */
+  #junction(x, y, thick) {
+    const node = this.picture.querySelector(".junction") ?? this.picture.appendChild(s("rect", { class: "junction", rx: 3, width: 6 }));
+    mark(node, "x", (x - 3).toFixed(1));
+    mark(node, "y", (y - thick / 2 - 4).toFixed(1));
+    mark(node, "height", (thick + 8).toFixed(1));
   }
 
   #move() {
@@ -210,7 +238,7 @@ function workerSpots(figures) {
   /** @type {Spot[]} */
   const spots = figures.latest.workers.map((/** @type {any} */ worker) => ({
     key: `w${worker.pid}`,
-    title: `worker ${worker.pid}`,
+    title: String(worker.pid),
     rate: figures.workers.get(worker.pid) ?? 0,
     tone: worker.behind || worker.heartbeat_age_s > 5 ? "warn" : "good",
     note: "",

@@ -9,6 +9,7 @@
 
 import { Actions } from "./actions.js";
 import { Refusal, call } from "./api.js";
+import { Demo } from "./demo.js";
 import { byId, h, mark, say } from "./dom.js";
 import { Events } from "./events.js";
 import { Figures, sum } from "./figures.js";
@@ -26,7 +27,7 @@ import { Workers } from "./workers.js";
 const STALE_S = 3;
 
 const CHECK_MS = 500;
-const REQUESTS_MS = 5000;
+const REFRESH_MS = 5000;
 
 const page = document.documentElement;
 const figures = new Figures();
@@ -39,11 +40,12 @@ const openBackend = (/** @type {string} */ name) => void showBackend(name, openR
 const events = new Events(openBackend);
 const requests = new Requests(openRequest);
 const actions = new Actions(() => figures.latest, announce, complain);
+const demo = new Demo(announce, complain);
 const table = new Table({
   open: openBackend,
   wish: (name, wish) => void actions.wish(name, wish),
   weight: (name) => void actions.weight(name),
-  demo: () => {},
+  demo: (name, mode) => void demo.misbehave(name, mode).then(show),
 });
 
 /** Why there are no new figures though the stream stands; empty where there are. */
@@ -79,6 +81,8 @@ function show() {
   overview.tell(figures);
   flow.tell(figures);
   table.tell(figures);
+  table.offer(demo, figures.now());
+  demo.show(figures.now());
   if (series.at.at(-1) !== drawnAt) draw();
   workers.tell(figures);
   say(byId("footer-about"), `shared file ${figures.latest.state_path}`);
@@ -162,9 +166,10 @@ async function loadSeries() {
   drawnAt = undefined;
 }
 
-function refreshRequests() {
+function refresh() {
   if (document.hidden || page.dataset.stream !== "live") return;
   quietly(requests.refresh(sum(figures.latest.totals.responses)));
+  if (demo.isOn) void demo.refresh();
 }
 
 document.addEventListener("visibilitychange", () => {
@@ -180,5 +185,6 @@ quietly(loadSeries());
 snapshots.open();
 transitions.open();
 setInterval(check, CHECK_MS);
-setInterval(refreshRequests, REQUESTS_MS);
-setTimeout(refreshRequests, 1500);
+setInterval(refresh, REFRESH_MS);
+setTimeout(refresh, 1500);
+void demo.refresh();

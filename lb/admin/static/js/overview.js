@@ -143,7 +143,8 @@ export class Overview {
     mark(this.values.errors, "data-tone", all && all.errors ? "bad" : null);
     say(this.values.p50, latency(snapshot.latency?.p50_s));
     say(this.values.p99, latency(snapshot.latency?.p99_s));
-    say(this.notes.p99, `1 in 100 is slower, last ${span(snapshot.latency_window_s || 1)}`);
+    const seconds = snapshot.latency_window_s;
+    say(this.notes.p99, `1 in 100 is slower, last ${seconds > 50 ? "minute" : span(seconds || 1)}`);
     say(this.values.flying, String(flying));
     say(this.values.clients, String(snapshot.totals.connections));
   }

@@ -54,6 +54,12 @@ const WISHES = [
   ["maint", "drain it, and check it no more"],
 ];
 
+/** @type {Record<string, string>} names of figures, where a row is a card */
+const LABELS = {
+  rate: "req/s", share: "Share", errors: "Errors", p50: "p50", p95: "p95", p99: "p99",
+  flying: "In flight", probes: "Probes", weight: "Weight",
+};
+
 /** The modes of a demo backend that the page can ask for. */
 const MODES = ["slow", "failing", "hanging", "dead"];
 
@@ -85,7 +91,7 @@ export class Row {
    */
   #make(name, hands) {
     const cell = (/** @type {string} */ kind, /** @type {any[]} */ ...inner) =>
-      h("td", { role: "cell", class: `c-${kind}` }, ...inner);
+      h("td", { role: "cell", class: `c-${kind}`, "data-label": LABELS[kind] }, ...inner);
     this.open = h("button", { class: "link name", type: "button", title: "why is it as it is?", text: name, onclick: () => hands.open(name) });
     this.place = h("span", { class: "aside mono" });
     this.word = h("span", { class: "chip" });
@@ -108,8 +114,10 @@ export class Row {
     this.wishes = WISHES.map(([wish, about]) =>
       h("button", { type: "button", data: { action: wish }, title: about, "aria-label": `${wish} ${name}`, text: wish, onclick: () => hands.wish(name, wish) }));
     this.trouble = h("span", { class: "trouble" });
-    this.demo = h("span", { class: "demo", hidden: true },
-      ...MODES.map((mode) => h("button", { type: "button", data: { demo: mode }, text: mode, "aria-label": `make ${name} ${mode}`, onclick: () => hands.demo(name, mode) })));
+    this.modes = MODES.map((mode) =>
+      h("button", { type: "button", data: { demo: mode }, title: `let it be ${mode} for some seconds`, "aria-label": `make ${name} ${mode}`, text: mode, onclick: () => hands.demo(name, mode) }));
+    this.ordered = h("span", { class: "aside" });
+    this.demo = h("span", { class: "demo", role: "group", "aria-label": `demo: let ${name} misbehave`, hidden: true }, ...this.modes, this.ordered);
     this.cells = {
       name: h("th", { role: "rowheader", scope: "row", class: "c-name" }, this.open, this.place),
       state: cell("state", this.word, this.since, this.why),
@@ -149,6 +157,17 @@ export class Row {
     this.#probes(backend.probes);
     say(this.weight, String(backend.weight));
     for (const button of this.wishes) mark(button, "aria-pressed", String(button.dataset.action === backend.wish));
+  }
+
+  /**
+   * The demo's buttons, with the order in force; null where there are none.
+   * @param {{mode: string | null, left: string} | null} order
+   */
+  offer(order) {
+    this.demo.hidden = !order;
+    if (!order) return;
+    for (const button of this.modes) mark(button, "aria-pressed", String(button.dataset.demo === order.mode));
+    say(this.ordered, order.left);
   }
 
   /** @param {import("./series.js").Series} series */

@@ -130,6 +130,14 @@ export class Table {
     for (const { row } of this.shown) row.draw(series);
   }
 
+  /**
+   * @param {import("./demo.js").Demo} demo
+   * @param {number} now the server's time
+   */
+  offer(demo, now) {
+    for (const { name, row } of this.shown) row.offer(demo.of(name, now));
+  }
+
   /** Whether a person is at work in the table. */
   #isHeld() {
     return this.body.matches(":hover") || this.body.contains(document.activeElement);

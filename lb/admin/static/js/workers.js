@@ -4,12 +4,12 @@
  */
 
 import { arrange, byId, h, mark, say } from "./dom.js";
-import { count, rate, span, things } from "./format.js";
+import { count, rate, span } from "./format.js";
 
 /** Seconds without a heartbeat after which a worker looks stuck; it has one each second. */
 const LATE_S = 5;
 
-const HEADS = ["Worker", "Agreement", "Heartbeat", "Clients", "In flight", "req/s"];
+const HEADS = ["pid", "View", "Heartbeat", "Clients", "In flight", "req/s"];
 
 export class Workers {
   constructor() {
@@ -29,7 +29,7 @@ export class Workers {
     for (const pid of this.rows.keys()) if (!living.has(pid)) this.rows.delete(pid);
     arrange(this.body, rows);
     const checked = checker === null ? "no checker" : `health is checked by pid ${checker}`;
-    say(this.about, `${things(workers.length, "process")}, generation ${count(generation)}; ${checked}`.replace("processs", "processes"));
+    say(this.about, `generation ${count(generation)}; ${checked}`);
   }
 
   /**
@@ -40,7 +40,7 @@ export class Workers {
     let row = this.rows.get(worker.pid);
     if (!row) {
       const cells = HEADS.map((_, at) =>
-        at ? h("td", { class: at > 2 ? "number" : null }) : h("th", { scope: "row", class: "mono", text: `pid ${worker.pid}` }));
+        at ? h("td", { class: at > 2 ? "number" : null }) : h("th", { scope: "row", class: "mono", text: String(worker.pid) }));
       row = { node: h("tr", { data: { worker: worker.pid } }, ...cells), cells };
       this.rows.set(worker.pid, row);
     }
@@ -49,8 +49,7 @@ export class Workers {
     mark(agrees, "data-tone", worker.behind ? "warn" : "good");
     mark(agrees, "title", `has seen generation ${worker.generation_seen}`);
     const isLate = worker.heartbeat_age_s > LATE_S;
-    const leaving = worker.is_leaving ? ", leaving" : "";
-    say(beat, `${isLate ? "silent for" : "now,"} ${span(worker.heartbeat_age_s)}${leaving}`.replace(/now, \d s/, "now"));
+    say(beat, isLate ? `silent for ${span(worker.heartbeat_age_s)}` : worker.is_leaving ? "leaving" : "now");
     mark(beat, "data-tone", isLate ? "bad" : null);
     say(clients, count(worker.connections));
     say(flying, worker.queued ? `${worker.in_flight} (+${worker.queued} wait)` : count(worker.in_flight));
