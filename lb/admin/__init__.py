@@ -9,6 +9,7 @@ it, and changes it by `lb.operating`; no worker is talked to. Read in this order
     source     the shared file, as long as there is one
     reading    GET: backends, workers, requests, events, settings
     changing   drain, ready, maint, weight, add, remove
+    demo       what a newcomer may do to the demo's backends, where it is switched on
     streaming  the same news as they happen; snapshots
     scraping   /metrics
     openapi    the description of all this

@@ -9,6 +9,7 @@ from flask import Flask, Response
 
 from lb.admin import (
     changing,
+    demo,
     guard,
     openapi,
     page,
@@ -75,6 +76,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(reading.blueprint(source, in_force, history))
     app.register_blueprint(changing.blueprint(source, in_force, log))
     app.register_blueprint(reloading.blueprint(source, log))
+    app.register_blueprint(demo.blueprint(source, settings, in_force, log))
     app.register_blueprint(streams.blueprint())
     app.register_blueprint(scraping.blueprint(collector))
     app.register_blueprint(openapi.blueprint())
