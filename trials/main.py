@@ -1,0 +1,78 @@
+"""The command line: `python -m trials`, which `scripts/soak.sh` and `faults.sh` run."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import sys
+
+import click
+
+from trials.errors import TrialError
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Try the balancer out with faults made on purpose."""
+
+
+@cli.command()
+@click.option(
+    "--minutes", type=click.FloatRange(0.3, 10_000), default=60.0, show_default=True
+)
+@click.option("--seed", type=int, help="Of the faults; default: by chance.")
+@click.option("--clients", type=click.IntRange(8, 1000), default=24, show_default=True)
+@click.option(
+    "--rate",
+    type=click.IntRange(10, 20_000),
+    default=200,
+    show_default=True,
+    help="Requests per second, of all clients.",
+)
+@click.option("--keep", is_flag=True, help="Keep the folder with logs and settings.")
+@click.option("--plan", "only_plan", is_flag=True, help="Only print what would happen.")
+def soak(
+    *,
+    minutes: float,
+    seed: int | None,
+    clients: int,
+    rate: int,
+    keep: bool,
+    only_plan: bool,
+) -> None:
+    """Let everything fail at random for MINUTES, then check that nothing was lost.
+
+    The same seed makes the same faults. Ctrl-C ends it early, with the report so far.
+    Exit status: 0 all invariants hold; 1 one does not; 2 it could not begin.
+    """
+    from trials.plan import make_plan
+    from trials.soak import NAMES, Options
+    from trials.soak import soak as run
+
+    seed = random.randrange(1_000_000) if seed is None else seed
+    say(f"soak of {minutes:g} minutes, --seed {seed}")
+    if only_plan:
+        for step in make_plan(seed, minutes * 60, NAMES):
+            say(str(step))
+        return
+    options = Options(seed, minutes * 60, clients, rate, say, keep)
+
+    async def until_stopped() -> bool:
+        stop = asyncio.Event()
+        for number in STOPS:
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        return await run(options, stop)
+
+    try:
+        sys.exit(0 if asyncio.run(until_stopped()) else 1)
+    except TrialError as error:
+        say(str(error))
+        sys.exit(2)
+
+
+def say(text: str) -> None:
+    """Tell people."""
+    click.echo(text)
