@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Ledger:
     served: Counter[str] = field(default_factory=Counter)
     """Good answers by backend."""
     first_served: dict[str, float] = field(default_factory=dict)
-    """When each backend was first seen to serve since `forget`; monotonic seconds."""
+    """The end of each backend's first good answer to what was asked since `forget`."""
     failures: list[Answer] = field(default_factory=list)
     unkept: int = 0
     """Failures beyond those."""
@@ -38,6 +39,7 @@ class Ledger:
     """Answers that looked well and were not those that were asked for."""
     worst: Answer | None = None
     """The good answer that took longest."""
+    _since: dict[str, float] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -61,7 +63,8 @@ class Ledger:
         self.heads[answer.status // 100] += 1
         if answer.is_good:
             self.served[answer.backend] += 1
-            self.first_served.setdefault(answer.backend, answer.ended)
+            if answer.began >= self._since.get(answer.backend, 0.0):
+                self.first_served.setdefault(answer.backend, answer.ended)
             if answer.took_s > self.worst_s:
                 self.worst = answer
             return
@@ -73,5 +76,6 @@ class Ledger:
             self.unkept += 1
 
     def forget(self, backend: str) -> None:
-        """Wait anew for the first answer of that backend."""
+        """Wait anew for the first answer of that backend to a new request."""
+        self._since[backend] = monotonic()
         self.first_served.pop(backend, None)

@@ -6,10 +6,19 @@ import asyncio
 import random
 import signal
 import sys
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from trials.errors import TrialError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.peers.peer import Peer
+    from trials.scenarios import Scenario
+
+    Named = TypeVar("Named", Peer, Scenario)
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -71,6 +80,61 @@ def soak(
     except TrialError as error:
         say(str(error))
         sys.exit(2)
+
+
+@cli.command()
+@click.option(
+    "--peers", "names", default="", help="Names by commas; default: all installed."
+)
+@click.option("--scenarios", default="", help="Names by commas; default: all.")
+@click.option("--list", "only_list", is_flag=True, help="List peers and scenarios.")
+def faults(*, names: str, scenarios: str, only_list: bool) -> None:
+    """Fail backends in ten ways, through Evenhand and its peers side by side.
+
+    Prints a table in Markdown. Exit status: 0 all was measured; 2 it could not be.
+    """
+    from trials.peers import PEERS
+    from trials.scenarios import SCENARIOS
+    from trials.side_by_side import compare, table
+
+    if only_list:
+        for peer in PEERS:
+            say(f"{peer.name:12}{peer.lacks() or 'installed'}")
+        for scenario in SCENARIOS:
+            say(f"{scenario.name:12}{scenario.title}")
+        return
+    peers = chosen("peer", PEERS, names)
+    for peer in peers:
+        say(f"without {peer.name}: {peer.lacks()}" if peer.lacks() else versions(peer))
+    present = [peer for peer in peers if not peer.lacks()]
+    wanted = chosen("scenario", SCENARIOS, scenarios)
+    try:
+        outcomes = asyncio.run(compare(present, wanted, lambda text: say(f"  {text}")))
+    except TrialError as error:
+        say(str(error))
+        sys.exit(2)
+    for line in table(outcomes):
+        say(line)
+
+
+def chosen(what: str, known: Sequence[Named], names: str) -> list[Named]:
+    """Those of these names, separated by commas; all if there is none.
+
+    Raises:
+        click.UsageError: nothing is called so.
+    """
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    there = [each.name for each in known]
+    if unknown := [name for name in wanted if name not in there]:
+        raise click.UsageError(
+            f"there is no {what} {', '.join(unknown)}: there are {', '.join(there)}"
+        )
+    return [each for each in known if not wanted or each.name in wanted]
+
+
+def versions(peer: Peer) -> str:
+    """What takes part, in one line."""
+    return ", ".join(f"{name} {text}" for name, text in peer.versions().items())
 
 
 def say(text: str) -> None:
