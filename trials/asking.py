@@ -14,7 +14,10 @@ from typing import Final
 from trials.content import body_of
 
 PIECE: Final = 16384
-IDEMPOTENT: Final = frozenset({b"GET", b"PUT", b"DELETE"})
+IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"PUT", b"DELETE"})
+BODILESS: Final = frozenset({b"GET", b"HEAD"})
+REST_S: Final = 0.002
+ECHOES: Final = 10
 GIVE_UP_S: Final = 40.0
 """No answer is awaited longer: far above any fault of a trial."""
 
@@ -32,28 +35,46 @@ class Ask:
     """Whether both bodies are."""
     keeps: bool = True
     """Whether its connection may be used again."""
+    expects: bool = False
+    """Whether the body waits for `100 Continue`."""
+    reads_slowly: bool = False
+    """Whether the answer is taken in pieces, with a rest after each."""
+    upgrades: bool = False
+    """Whether it asks for a tunnel."""
 
     @property
     def is_idempotent(self) -> bool:
         """Whether a balancer may send it twice."""
         return self.method in IDEMPOTENT
 
-    def wire(self) -> bytes:
-        """The request as it is sent."""
+    def head(self) -> bytes:
+        """The request's head as it is sent."""
         framing = b"chunked" if self.is_chunked else b"length"
         head = b"%b /%d/%d/%b HTTP/1.1\r\nHost: trial\r\nX-Id: %b\r\n" % (
             *(self.method, self.wants, self.takes_ms, framing, self.request_id),
         )
         if not self.keeps:
             head += b"Connection: close\r\n"
-        if self.method == b"GET":
+        if self.upgrades:
+            head += b"Connection: upgrade\r\nUpgrade: echo\r\n"
+        if self.expects:
+            head += b"Expect: 100-continue\r\n"
+        if self.method in BODILESS:
             return head + b"\r\n"
+        if self.is_chunked:
+            return head + b"Transfer-Encoding: chunked\r\n\r\n"
+        return head + b"Content-Length: %d\r\n\r\n" % self.sends
+
+    def body(self) -> bytes:
+        """Its body as it is sent."""
+        if self.method in BODILESS:
+            return b""
         body = body_of(self.request_id, self.sends)
         if not self.is_chunked:
-            return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+            return body
         pieces = (body[at : at + PIECE] for at in range(0, len(body), PIECE))
         framed = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
-        return head + b"Transfer-Encoding: chunked\r\n\r\n" + framed + b"0\r\n\r\n"
+        return framed + b"0\r\n\r\n"
 
 
 @dataclass(slots=True)
@@ -76,8 +97,9 @@ class Answer:
 
     @property
     def is_good(self) -> bool:
-        """Whether it is whole, right, and of status 200."""
-        return self.is_whole and self.status == 200 and not self.why
+        """Whether it is whole, right, and of the status that was asked for."""
+        wanted = 101 if self.ask.upgrades else 200
+        return self.is_whole and self.status == wanted and not self.why
 
     @property
     def took_s(self) -> float:
@@ -102,7 +124,7 @@ class Line:
         Raises:
             OSError: there is none.
         """
-        return cls(*await asyncio.open_connection("127.0.0.1", port, limit=1 << 20))
+        return cls(*await asyncio.open_connection("127.0.0.1", port, limit=PIECE))
 
     @property
     def is_usable(self) -> bool:
@@ -113,12 +135,24 @@ class Line:
         """At once, whatever is under way."""
         self._writer.transport.abort()
 
+    def send(self, data: bytes) -> None:
+        """Bytes on their way, without waiting."""
+        self._writer.write(data)
+
     async def ask(self, ask: Ask) -> Answer:
         """The answer, whatever it is; never raises for what the other side does."""
-        answer = Answer(ask, monotonic(), port=self.port)
+        began = monotonic()
+        self.send(ask.head() if ask.expects else ask.head() + ask.body())
+        return await self.hear(ask, began)
+
+    async def hear(self, ask: Ask, began: float) -> Answer:
+        """The answer to what was sent at `began`; closes the line if that is its last.
+
+        Never raises for what the other side does.
+        """
+        answer = Answer(ask, began, port=self.port)
         try:
             async with asyncio.timeout(GIVE_UP_S):
-                self._writer.write(ask.wire())
                 await self._read(answer)
         except (OSError, EOFError) as error:
             answer.why = repr(error)
@@ -132,26 +166,59 @@ class Line:
         return answer
 
     async def _read(self, answer: Answer) -> None:
+        status, fields = await self._head()
+        if status == 100:
+            self.send(answer.ask.body())
+            status, fields = await self._head()
+        answer.status, answer.fields = status, fields
+        answer.backend = fields.get(b"x-backend", b"").decode()
+        if status == 101:
+            await self._echo(answer)
+            return
+        body = await self._body(answer)
+        answer.is_whole = True
+        answer.may_go_on = fields.get(b"connection", b"").lower() != b"close"
+        if status == 200:
+            answer.why = wrong_in(answer, body)
+
+    async def _head(self) -> tuple[int, dict[bytes, bytes]]:
         head = await self._reader.readuntil(b"\r\n\r\n")
         first, *lines = head[:-4].split(b"\r\n")
         pairs = (line.partition(b":") for line in lines)
-        answer.fields = {name.lower(): value.strip() for name, _, value in pairs}
-        answer.status = int(first.split(b" ", 2)[1])
-        answer.backend = answer.fields.get(b"x-backend", b"").decode()
-        body = await self._body(answer.fields)
-        answer.is_whole = True
-        answer.may_go_on = answer.fields.get(b"connection", b"").lower() != b"close"
-        if answer.status == 200:
-            answer.why = wrong_in(answer, body)
+        fields = {name.lower(): value.strip() for name, _, value in pairs}
+        return int(first.split(b" ", 2)[1]), fields
 
-    async def _body(self, fields: dict[bytes, bytes]) -> bytes:
+    async def _body(self, answer: Answer) -> bytes:
+        fields, ask = answer.fields, answer.ask
+        if ask.method == b"HEAD":
+            return body_of(ask.request_id, int(fields[b"content-length"]))
         if fields.get(b"transfer-encoding") != b"chunked":
-            return await self._reader.readexactly(int(fields[b"content-length"]))
+            length = int(fields[b"content-length"])
+            return await self._exactly(length, is_slow=ask.reads_slowly)
         body = bytearray()
         while size := int(await self._reader.readuntil(b"\r\n"), 16):
             body += (await self._reader.readexactly(size + 2))[:size]
         await self._reader.readexactly(2)
         return bytes(body)
+
+    async def _exactly(self, length: int, *, is_slow: bool) -> bytes:
+        if not is_slow:
+            return await self._reader.readexactly(length)
+        body = bytearray()
+        while len(body) < length:
+            body += await self._reader.readexactly(min(PIECE, length - len(body)))
+            await asyncio.sleep(REST_S)
+        return bytes(body)
+
+    async def _echo(self, answer: Answer) -> None:
+        """Send the body's lines through a tunnel, and expect them back."""
+        for _ in range(ECHOES):
+            piece = body_of(answer.ask.request_id, answer.ask.wants)
+            self.send(piece)
+            if await self._reader.readexactly(len(piece)) != piece:
+                answer.why = "a tunnel that mixes up its bytes"
+            await asyncio.sleep(answer.ask.takes_ms / 1000)
+        answer.is_whole = True
 
 
 def wrong_in(answer: Answer, body: bytes) -> str:

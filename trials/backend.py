@@ -5,9 +5,10 @@
 It listens on PORT of loopback. `GET /LENGTH/MILLISECONDS/FRAMING` is answered after so
 long with a body of that length for the request's `X-Id` (`trials.content`), framed by
 `length` or `chunked`; other methods likewise, and a body that came is held against
-what it must be. The id of a POST is appended to FILE when its head has come, and before
-anything else happens to it. `/health` is answered at once and, but for a process that
-is stopped or dead, well: the worst faults are those that no probe sees.
+what it must be. `Expect: 100-continue` is answered, and an `Upgrade` gets 101 and then
+its own bytes back. The id of a POST is appended to FILE when its head has come, and
+before anything else happens to it. `/health` is answered at once and, but for a process
+that is stopped or dead, well: the worst faults are those that no probe sees.
 
 A line on standard input says what happens to the other requests from then on: a fault
 and the share of requests that meet it, as in `reset 0.1`; `well` for none. The process
@@ -38,6 +39,10 @@ STALE_S: Final = 0.02
 """Within how long a kept connection is closed after an answer, by the fault `stale`."""
 
 HEALTH: Final = b"/health"
+SWITCHED: Final = (
+    b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: echo\r\n"
+    b"X-Backend: %b\r\nX-Echo: %b\r\n\r\n"
+)
 PIECE: Final = 8192
 MOST_BYTES: Final = 8 << 20
 """Of a request; clients of a trial send less."""
@@ -120,7 +125,8 @@ def answer_to(asked: Asked, name: bytes, came: bytes) -> tuple[bytes, bytes]:
         % (200 if is_right else 400, b"So", name, asked.request_id)
     )  # fmt: skip
     if framing != b"chunked":
-        return head + b"Content-Length: %d\r\n\r\n" % len(body), body
+        head += b"Content-Length: %d\r\n\r\n" % len(body)
+        return head, b"" if asked.method == b"HEAD" else body
     pieces = (body[at : at + PIECE] for at in range(0, len(body), PIECE))
     framed = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
     return head + b"Transfer-Encoding: chunked\r\n\r\n", framed + b"0\r\n\r\n"
@@ -142,7 +148,7 @@ class Serving(asyncio.Protocol):
         self._loop = loop
         self._data = bytearray()
         self._asked: Asked | None = None
-        self._is_busy = False
+        self._is_busy = self._is_tunnel = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -151,6 +157,9 @@ class Serving(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
+        if self._is_tunnel:
+            self._transport.write(data)
+            return
         self._data += data
         if len(self._data) > MOST_BYTES:
             self._transport.abort()
@@ -166,6 +175,8 @@ class Serving(asyncio.Protocol):
             del self._data[: at + len(END)]
             if self._asked.method == b"POST":
                 self._conduct.note_post(self._asked.request_id)
+            if b"expect" in self._asked.fields:
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         found = whole_body(self._asked, self._data)
         if found is None:
             return
@@ -200,6 +211,10 @@ class Serving(asyncio.Protocol):
 
     def _answer(self, asked: Asked, came: bytes, fault: str) -> None:
         transport = self._transport
+        if b"upgrade" in asked.fields:
+            self._is_tunnel = True
+            transport.write(SWITCHED % (self._conduct.name, asked.request_id))
+            return
         head, body = answer_to(asked, self._conduct.name, came)
         if fault == "half":
             transport.write(head + body[: len(body) // 2])

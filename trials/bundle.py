@@ -35,11 +35,12 @@ POLL_S: Final = 0.05
 WORKERS: Final = 3
 
 SETTINGS: Final = """\
-backends = {backends}
+backends = [{backends}]
 bind = "127.0.0.1:{port}"
 workers = {workers}
 [balance]
 policy = "{policy}"
+hash_key = "header:X-Id"
 [health]
 kind = "http"
 path = "/health"
@@ -55,6 +56,8 @@ hold = 1
 hold_max = 3
 [retries]
 min = {retries}
+statuses = "503"
+hedge = {hedge}
 [pool]
 idle_timeout = {idle_timeout}
 [log]
@@ -63,14 +66,41 @@ access = {access}
 """Times are short, so that there are many of each in a trial. Retries: all clients may
 fail at once when a backend dies, and none of them may be refused for that."""
 
+
+def variant(
+    policy: str,
+    *,
+    slow_start: int = 0,
+    idle_timeout: int = 60,
+    hedge: float = 0,
+    most: int = 0,
+) -> dict[str, str | float]:
+    """What differs between the settings that reloads put in force."""
+    return {
+        "policy": policy,
+        "slow_start": slow_start,
+        "idle_timeout": idle_timeout,
+        "hedge": hedge,
+        "most": most,
+    }
+
+
 VARIANTS: Final = (
-    {"policy": "round_robin", "slow_start": 0, "idle_timeout": 60},
-    {"policy": "least_requests", "slow_start": 2, "idle_timeout": 60},
-    {"policy": "power_of_two", "slow_start": 0, "idle_timeout": 1},
-    {"policy": "least_time", "slow_start": 1, "idle_timeout": 60},
-    {"policy": "weighted_random", "slow_start": 0, "idle_timeout": 5},
+    variant("round_robin"),
+    variant("least_requests", slow_start=2, most=10),
+    variant("power_of_two", idle_timeout=1),
+    variant("least_time", slow_start=1, hedge=0.05),
+    variant("random", idle_timeout=5),
+    variant("round_robin", hedge=0.02, most=8),
+    variant("hash"),
 )
 """What reloads put in force, in turn; the first at the start and at the end."""
+
+
+def each_line(backend: Backend, most: str | float) -> str:
+    """One backend in the settings."""
+    address = f'name = "{backend.name}", address = "{backend.address}"'
+    return f"{{ {address}, max_in_flight = {most} }}"
 
 
 class Bundle:
@@ -108,14 +138,14 @@ class Bundle:
 
     def configure(self, number: int = 0) -> None:
         """Write the settings of that variant; whoever runs must be told."""
-        names = [f"{each.name}={each.address}" for each in self._backends]
+        variant = VARIANTS[number % len(VARIANTS)]
         text = SETTINGS.format(
-            backends=json.dumps(names),
+            backends=", ".join(each_line(b, variant["most"]) for b in self._backends),
             port=self.port,
             workers=WORKERS,
             retries=self.retries,
             access=json.dumps(str(self._folder / "access.txt")),
-            **VARIANTS[number % len(VARIANTS)],
+            **variant,
         )
         # Renamed, since nobody may read half of it.
         fresh = self._settings.with_suffix(".fresh")

@@ -30,7 +30,9 @@ DRAIN_S: Final = "30"
 FLAP_S: Final = 0.4
 """How long a flapping backend is there, or gone, at a time."""
 
-ORDERLY: Final = frozenset({"reset", "close", "garbage", "half", "stale", "slow"})
+ORDERLY: Final = frozenset(
+    {"reset", "close", "garbage", "busy", "half", "stale", "slow"}
+)
 """Faults that a backend makes itself when it is told to."""
 
 

@@ -27,6 +27,9 @@ BURST: Final = 20
 PATIENCE_S: Final = 0.05
 """What a client waits after an answer that is not good, so that it does no storm."""
 
+LEAVES_S: Final = 0.03
+"""Within how long impatient clients leave."""
+
 Chance = random.Random
 
 
@@ -38,6 +41,10 @@ class Kind:
     make: Callable[[Chance, bytes], Ask]
     reuses: float = 1.0
     """The share of requests whose connection is kept."""
+    pipelines: int = 1
+    """Requests that are sent before the first answer is read."""
+    leaves: float = 0.0
+    """The share of requests whose answer is not waited for."""
 
 
 def get(chance: Chance, request_id: bytes) -> Ask:
@@ -80,15 +87,44 @@ def put(chance: Chance, request_id: bytes) -> Ask:
     return Ask(request_id, b"PUT", sends=chance.randint(1, 30_000), wants=200)
 
 
+def look(chance: Chance, request_id: bytes) -> Ask:
+    """A head only."""
+    return Ask(request_id, b"HEAD", wants=chance.randint(2, 5000))
+
+
+def read_slowly(chance: Chance, request_id: bytes) -> Ask:
+    """Something large that is taken slower than it comes."""
+    return Ask(request_id, wants=chance.randint(100_000, 1_000_000), reads_slowly=True)
+
+
+def post_carefully(chance: Chance, request_id: bytes) -> Ask:
+    """A form that first asks whether it may."""
+    return Ask(request_id, b"POST", sends=chance.randint(1, 90_000), expects=True)
+
+
+def tunnel(chance: Chance, request_id: bytes) -> Ask:
+    """A tunnel for up to a second."""
+    wants, takes_ms = chance.randint(1, 20_000), chance.randint(0, 100)
+    return Ask(request_id, wants=wants, takes_ms=takes_ms, upgrades=True)
+
+
 KINDS: Final = (
     Kind("pages", get),
-    Kind("pages", get),
-    Kind("newcomers", get, reuses=0.0),
-    Kind("pages", get, reuses=0.7),
     Kind("forms", post),
+    Kind("newcomers", get, reuses=0.0),
     Kind("files", get_large, reuses=0.8),
     Kind("uploads", post_large, reuses=0.8),
+    Kind("pages", get, reuses=0.7),
     Kind("changes", put, reuses=0.9),
+    Kind("heads", look),
+    Kind("slow readers", read_slowly),
+    Kind("pages", get),
+    Kind("careful", post_carefully, reuses=0.9),
+    Kind("tunnels", tunnel),
+    Kind("pages", get, pipelines=3),
+    Kind("impatient", get_large, leaves=0.5),
+    Kind("impatient", post_large, leaves=0.5),
+    Kind("forms", post, reuses=0.7),
 )
 """In turn, one for each client."""
 
@@ -132,15 +168,21 @@ class Crowd:
         for rest_s in self._rests(chance):
             if self._is_over.is_set():
                 break
-            ask = kind.make(chance, b"%d" % next(self._numbers))
-            answer, line = await self._ask(line, ask)
-            self._ledger.note(answer)
+            asks = [self._next(kind, chance) for _ in range(kind.pipelines)]
+            began, line = monotonic(), await self._line(line, asks[0])
+            if line is not None and chance.random() < kind.leaves:
+                await self._leave(line, asks[0], chance)
+                line = None
+                continue
+            is_good = await self._ask(line, asks, began)
             if line is not None and chance.random() >= kind.reuses:
                 line.close()
-                line = None
-            await self._rest(rest_s if answer.is_good else max(rest_s, PATIENCE_S))
+            await self._rest(rest_s if is_good else max(rest_s, PATIENCE_S))
         if line is not None:
             line.close()
+
+    def _next(self, kind: Kind, chance: Chance) -> Ask:
+        return kind.make(chance, b"%d" % next(self._numbers))
 
     def _rests(self, chance: Chance) -> Iterator[float]:
         """The pause after each request: none in a burst, then what keeps the rate."""
@@ -159,16 +201,41 @@ class Crowd:
         except TimeoutError:
             pass
 
-    async def _ask(self, line: Line | None, ask: Ask) -> tuple[Answer, Line | None]:
-        """The answer, and the connection if it may be used again."""
+    async def _line(self, line: Line | None, ask: Ask) -> Line | None:
+        """A connection that can be used; None where there is none, which is noted."""
+        if line is not None and line.is_usable:
+            return line
         began = monotonic()
-        if line is not None and not line.is_usable:
-            line.close()
-            line = None
+        try:
+            return await Line.to(self._port)
+        except OSError as error:
+            self._ledger.note(Answer(ask, began, monotonic(), why=repr(error)))
+            return None
+
+    async def _ask(self, line: Line | None, asks: Sequence[Ask], began: float) -> bool:
+        """Note the answers to all of them; whether they were good."""
         if line is None:
-            try:
-                line = await Line.to(self._port)
-            except OSError as error:
-                return Answer(ask, began, monotonic(), why=repr(error)), None
-        answer = await line.ask(ask)
-        return answer, line if answer.may_go_on else None
+            return False
+        is_good = True
+        if len(asks) == 1:
+            answer = await line.ask(asks[0])
+            self._ledger.note(answer)
+            return answer.is_good
+        line.send(b"".join(ask.head() for ask in asks))
+        for number, ask in enumerate(asks):
+            answer = await line.hear(ask, began)
+            self._ledger.note(answer)
+            is_good &= answer.is_good
+            if not answer.may_go_on:
+                # Whoever closes says so: those behind it were not looked at.
+                self._ledger.abandoned += len(asks) - number - 1
+                break
+        return is_good
+
+    async def _leave(self, line: Line, ask: Ask, chance: Chance) -> None:
+        """Send it, or half of it, and go without a word some moments later."""
+        data = ask.head() + ask.body()
+        line.send(data if chance.random() < 0.5 else data[: len(data) // 2])
+        self._ledger.abandoned += 1
+        await asyncio.sleep(chance.random() * LEAVES_S)
+        line.close()

@@ -24,6 +24,10 @@ AFTER_S: Final = 1.5
 CUTS_BODIES: Final = frozenset({"kill", "flap", "half", "reset"})
 """Faults that end an answer which has begun."""
 
+NO_ANSWER: Final = frozenset({0, 502, 504})
+SEEN: Final = {"busy": frozenset({503})}
+"""What a POST may get of a fault; the answer of a busy backend is passed on."""
+
 WORKER_KILLED: Final = "kill worker"
 
 
@@ -86,6 +90,6 @@ def _by_any(answer: Answer, incident: Incident) -> bool:
     return (
         bool(incident.backend)
         and not answer.ask.is_idempotent
-        and answer.status in {0, 502, 504}
+        and answer.status in SEEN.get(incident.deed, NO_ANSWER)
         and incident.overlaps(answer.began - AFTER_S, answer.ended)
     )

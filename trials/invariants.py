@@ -136,21 +136,24 @@ def posts_are_there(evidence: Evidence) -> Finding:
 
 
 def counters_agree(evidence: Evidence) -> Finding:
-    """To the request, but for what a killed worker had not counted yet."""
-    seen = evidence.ledger.heads
+    """To the request, but for what a killed worker had not counted yet, or a client
+    gave up: nobody knows whether that was ever read."""
+    ledger = evidence.ledger
+    seen = ledger.heads
     unsure = sum(len(i.ports) for i in evidence.incidents if i.deed == WORKER_KILLED)
     wrong = []
     for hundreds, counted in enumerate(evidence.counted):
         saw = seen[hundreds]
-        if abs(counted - saw) > unsure:
+        if not saw - unsure <= counted <= saw + unsure + ledger.abandoned:
             wrong.append(f"{hundreds}xx: {counted} counted, clients saw {saw}")
     counted, clients = sum(evidence.counted), sum(seen.values())
-    if not clients - unsure <= counted <= clients:
+    if not clients - unsure <= counted <= clients + ledger.abandoned:
         wrong.append(f"{counted} counted of {clients}")
     return _finding(
         "counters agree with the clients",
         wrong,
-        f"{counted} counted, {clients} asked, at most {unsure} of them uncounted",
+        f"{counted} counted, {clients} asked, at most {unsure} of them uncounted,"
+        f" and {ledger.abandoned} given up",
     )
 
 

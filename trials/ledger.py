@@ -31,6 +31,8 @@ class Ledger:
     first_served: dict[str, float] = field(default_factory=dict)
     """The end of each backend's first good answer to what was asked since `forget`."""
     failures: list[Answer] = field(default_factory=list)
+    abandoned: int = 0
+    """Requests whose client left, or which were sent behind the last answer."""
     unkept: int = 0
     """Failures beyond those."""
     heads: Counter[int] = field(default_factory=Counter)
@@ -68,7 +70,7 @@ class Ledger:
             if answer.took_s > self.worst_s:
                 self.worst = answer
             return
-        if answer.status == 200 and answer.is_whole:
+        if answer.status in {101, 200} and answer.is_whole:
             self.wrong.append(f"{answer.ask.request_id.decode()}: {answer.why}")
         if len(self.failures) < MOST_FAILURES:
             self.failures.append(answer)

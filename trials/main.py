@@ -33,7 +33,7 @@ def cli() -> None:
     "--minutes", type=click.FloatRange(0.3, 10_000), default=60.0, show_default=True
 )
 @click.option("--seed", type=int, help="Of the faults; default: by chance.")
-@click.option("--clients", type=click.IntRange(8, 1000), default=24, show_default=True)
+@click.option("--clients", type=click.IntRange(8, 1000), default=32, show_default=True)
 @click.option(
     "--rate",
     type=click.IntRange(10, 20_000),
