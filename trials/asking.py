@@ -158,7 +158,7 @@ class Line:
             answer.why = repr(error)
         except TimeoutError:
             answer.why = f"gave up after {GIVE_UP_S:g} s"
-        except (ValueError, asyncio.LimitOverrunError) as error:
+        except (ValueError, LookupError, asyncio.LimitOverrunError) as error:
             answer.why = f"no HTTP: {error!r}"
         answer.ended = monotonic()
         if not answer.may_go_on:
@@ -167,8 +167,9 @@ class Line:
 
     async def _read(self, answer: Answer) -> None:
         status, fields = await self._head()
-        if status == 100:
+        if status == 100 and answer.ask.expects:
             self.send(answer.ask.body())
+        while status == 100:  # that of the balancer, then perhaps a late backend's
             status, fields = await self._head()
         answer.status, answer.fields = status, fields
         answer.backend = fields.get(b"x-backend", b"").decode()

@@ -12,8 +12,10 @@ import signal
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from lb.errors import LbError
 from trials.bundle import WORKERS
 from trials.census import client_ports, state_of
+from trials.errors import TrialError
 from trials.incidents import WORKER_KILLED, Incident
 
 if TYPE_CHECKING:
@@ -104,6 +106,13 @@ class Conductor:
         await self._bundle.command("reload")
 
     async def _do(self, step: Step) -> None:
+        try:
+            await self._make(step)
+        except (OSError, LbError, TrialError) as error:
+            # What comes after it would not be what the plan says.
+            self._bundle.complaints.append(f"{step}: {error!r}")
+
+    async def _make(self, step: Step) -> None:
         if step.deed in self._deeds:
             await self._deeds[step.deed](step)
             return

@@ -163,6 +163,11 @@ class Crowd:
         self._is_over.set()
         await asyncio.gather(*self._tasks)
 
+    def cancel(self) -> None:
+        """Let them go at once."""
+        for task in self._tasks:
+            task.cancel()
+
     async def _run(self, kind: Kind, chance: Chance) -> None:
         line: Line | None = None
         for rest_s in self._rests(chance):

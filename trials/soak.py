@@ -114,8 +114,9 @@ class Soak:
                 await self._stress(conductor)
                 return_s = await self._await_return(file)
                 shares = await self._shares()
-            finally:
                 await crowd.finish()
+            finally:
+                crowd.cancel()
                 for aside in asides:
                     aside.cancel()
                 await asyncio.gather(*asides, return_exceptions=True)
