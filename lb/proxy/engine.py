@@ -101,7 +101,7 @@ class Engine:
         chosen = request.backend_set
         if chosen is None:
             raise NoRouteError("it belongs to no set")
-        if chosen.hedge_s and self._race and may_hedge(request):
+        if chosen.hedge_s and self._race and may_hedge(request, chosen):
             return Hedge(self, request, chosen).run(backend, self._race)
         return self.pursue(request, backend, Course(self, request, chosen))
 
