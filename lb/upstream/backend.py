@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from lb.errors import ConnectRefusedError, ConnectTimeoutError
 from lb.model import Verdict, Wish
 from lb.shm import FULL_SHARE, RowCells
 from lb.streams.stream import NEVER
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 
 NO_CELLS: Final = RowCells(0, -1, -1, -1, -1)
 """Of a backend that the roster has not placed yet."""
+
+
+LOOK_S: Final = 0.25
+ALIVE_S: Final = 0.1
+"""How long to look whether a backend is dead, and to believe that it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ class LiveBackend:
     """
 
     __slots__ = (
+        "_alive_until",
         "_connections",
         "_idle",
         "_limits",
@@ -105,6 +112,7 @@ class LiveBackend:
         # append, pop and remove of a deque are atomic: threads may share it.
         self._idle: deque[Connection] = deque()
         self._connections: set[Connection] = set()
+        self._alive_until = 0.0
 
     def configure(self, backend: Backend) -> None:
         """Take what may change of a backend that stays the same."""
@@ -186,6 +194,23 @@ class LiveBackend:
         connection = Connection(self, stream, self._parser)
         self._connections.add(connection)
         return connection
+
+    def is_dead(self, timeout_s: float) -> bool:
+        """Whether a connect is refused now; asked ten times a second at most.
+
+        Who does not answer in time may be alive, and so may who answered lately.
+        """
+        now = monotonic()
+        if now < self._alive_until:
+            return False
+        try:
+            self._transport.connect(self.address, min(timeout_s, LOOK_S)).close()
+        except ConnectRefusedError:
+            return True
+        except ConnectTimeoutError:
+            pass
+        self._alive_until = now + ALIVE_S
+        return False
 
     def forget(self, connection: Connection) -> None:
         """It was closed."""
