@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from errno import EADDRNOTAVAIL, EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,10 @@ NO_CELLS: Final = RowCells(0, -1, -1, -1, -1)
 LOOK_S: Final = 0.25
 ALIVE_S: Final = 0.1
 """How long to look whether a backend is dead, and to believe that it is not."""
+
+NO_DEATH: Final = frozenset({EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL})
+"""Why a connect may fail though its backend lives: that has a full queue (as a unix
+socket tells it), or this machine lacks the means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +201,7 @@ class LiveBackend:
         return connection
 
     def is_dead(self, timeout_s: float) -> bool:
-        """Whether a connect is refused now; asked ten times a second at most.
+        """Whether nobody listens there now; looked at ten times a second at most.
 
         Who does not answer in time may be alive, and so may who answered lately.
         """
@@ -205,8 +210,9 @@ class LiveBackend:
             return False
         try:
             self._transport.connect(self.address, min(timeout_s, LOOK_S)).close()
-        except ConnectRefusedError:
-            return True
+        except ConnectRefusedError as error:
+            if getattr(error.__cause__, "errno", None) not in NO_DEATH:
+                return True
         except ConnectTimeoutError:
             pass
         self._alive_until = now + ALIVE_S
