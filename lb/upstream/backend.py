@@ -35,6 +35,9 @@ LOOK_S: Final = 0.25
 ALIVE_S: Final = 0.1
 """How long to look whether a backend is dead, and to believe that it is not."""
 
+CROSSED_S: Final = 0.25
+"""A close that comes later did not cross the request: it says nothing of idle times."""
+
 NO_DEATH: Final = frozenset({EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL})
 """Why a connect may fail though its backend lives: that has a full queue (as a unix
 socket tells it), or this machine lacks the means."""
@@ -188,6 +191,7 @@ class LiveBackend:
                 and now <= connection.expires
             ):
                 connection.stream.deadline = NEVER
+                connection.taken_at = now
                 return connection
             self._learn(connection, now)
             connection.close()
@@ -265,6 +269,12 @@ class LiveBackend:
             limit.lost(idle_s, now)
         elif idle_s >= limit.keep_s:
             limit.outlived(now)
+
+    def lost_in_use(self, connection: Connection) -> None:
+        """Learn from one that was closed without an answer after it had been idle."""
+        now = monotonic()
+        if now - connection.taken_at < CROSSED_S:
+            self.idle_limit.lost(connection.taken_at - connection.idle_since, now)
 
     def close_idle(self) -> None:
         """Close every idle connection: the backend is down, drains or is gone."""
