@@ -22,7 +22,10 @@ const STEP = 34;
 const CAPTION = 20;
 const BOX = 26;
 const THICK = 22;
-const MOVE_MS = 120;
+const MOVE_MS = 150;
+
+/** The length in pixels after which the dashes of the style sheet repeat. */
+const DASHES = 32;
 
 /** Widths of a digit and of a letter of a title, in pixels, for what fits in a box. */
 const DIGIT = 7.4;
@@ -144,7 +147,7 @@ export class Flow {
       mark(bed, "d", line.d);
       mark(pulse, "d", line.d);
       mark(bed, "stroke-width", Math.max(1.5, line.w).toFixed(1));
-      mark(pulse, "stroke-width", Math.max(1.5, Math.min(line.w * 0.4, 5)).toFixed(1));
+      mark(pulse, "stroke-width", Math.max(1.5, Math.min(line.w * 0.28, 3)).toFixed(1));
       mark(pulse, "visibility", line.spot.rate > 0 ? "visible" : "hidden");
       return { path: /** @type {SVGPathElement} */ (pulse), speed: line.spot.rate > 0 ? 2 + 3 * Math.log10(1 + line.spot.rate) : 0, at: this.moving[at]?.at ?? 0 };
     });
@@ -202,7 +205,7 @@ export class Flow {
     if (document.documentElement.dataset.stream !== "live") return;
     for (const line of this.moving) {
       if (!line.speed) continue;
-      line.at = (line.at + line.speed * MOVE_MS / 300) % 28;
+      line.at = (line.at + line.speed * MOVE_MS / 300) % DASHES;
       line.path.style.strokeDashoffset = `${-line.at}px`;
     }
   }
