@@ -44,7 +44,8 @@ export class Figures {
   take(snapshot) {
     const now = counted(snapshot);
     const last = this.kept.at(-1);
-    if (last && (now.requests < last.requests || now.at <= last.at || now.at - last.at > 30)) {
+    if (last && now.at === last.at) return; // the same again is no news
+    if (last && (now.requests < last.requests || now.at < last.at || now.at - last.at > 30)) {
       this.kept = [];
     }
     this.kept.push(now);

@@ -11,7 +11,7 @@
  */
 
 import { byId, mark, s, say } from "./dom.js";
-import { rate, things } from "./format.js";
+import { count, rate, things } from "./format.js";
 import { standing } from "./row.js";
 
 /** Backends and workers that are drawn at most; the rest is one node together. */
@@ -261,8 +261,10 @@ function backendSpots(/** @type {import("./figures.js").Figures} */ figures) {
     };
   });
   if (spots.length <= MOST_BACKENDS) return spots;
-  const worth = (/** @type {Spot} */ spot) => (spot.tone === "bad" ? 1e9 : 0) + spot.rate;
-  const first = new Set([...spots].sort((a, b) => worth(b) - worth(a)).slice(0, MOST_BACKENDS - 1));
+  const first = new Set(spots.filter((spot) => spot.tone === "bad").slice(0, MOST_BACKENDS / 2));
+  for (const spot of [...spots].sort((a, b) => b.rate - a.rate)) {
+    if (first.size < MOST_BACKENDS - 1) first.add(spot);
+  }
   return together([...first, ...spots.filter((spot) => !first.has(spot))], MOST_BACKENDS, "backends");
 }
 
@@ -275,6 +277,6 @@ function together(spots, most, what) {
   if (spots.length <= most) return spots;
   const rest = spots.slice(most - 1);
   /** @type {Spot} */
-  const one = { key: `more-${what}`, title: `${rest.length} more ${what}`, rate: sumOf(rest), tone: "plain", note: "" };
+  const one = { key: `more-${what}`, title: `${count(rest.length)} more ${what}`, rate: sumOf(rest), tone: "plain", note: "" };
   return [...spots.slice(0, most - 1), one];
 }

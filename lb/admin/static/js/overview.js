@@ -5,7 +5,7 @@
 
 import { Sparkline } from "./chart.js";
 import { byId, h, mark, say } from "./dom.js";
-import { latency, percent, rate, span, things } from "./format.js";
+import { count, latency, percent, rate, span, things } from "./format.js";
 import { standing } from "./row.js";
 
 /**
@@ -73,7 +73,7 @@ function ordinary(backends) {
   const available = backends.filter((each) => each.available).length;
   const out = backends.filter((each) => each.wish !== "ready");
   const bad = backends.filter((each) => each.wish === "ready" && !each.available);
-  const words = `${available} of ${things(backends.length, "backend")} available`;
+  const words = `${count(available)} of ${things(backends.length, "backend")} available`;
   const parts = [];
   if (bad.length) parts.push(listed(bad, (each) => `${each.name} ${standing(each).word}`));
   if (out.length) parts.push(`${listed(out, (each) => each.name)} taken out by the operator`);
@@ -87,7 +87,7 @@ function ordinary(backends) {
 function listed(backends, words) {
   const first = backends.slice(0, 3).map(words);
   const more = backends.length - first.length;
-  return first.join(", ") + (more ? ` and ${more} more` : "");
+  return first.join(", ") + (more ? ` and ${count(more)} more` : "");
 }
 
 /** The figures: name, and what it is of. */
@@ -151,7 +151,7 @@ export class Overview {
     const lately = `last ${seconds > 50 ? "minute" : span(seconds || 1)}`;
     say(this.notes.p50, `half are faster, ${lately}`);
     say(this.notes.p99, lately);
-    say(this.values.flying, String(flying));
-    say(this.values.clients, String(snapshot.totals.connections));
+    say(this.values.flying, count(flying));
+    say(this.values.clients, count(snapshot.totals.connections));
   }
 }
