@@ -18,10 +18,12 @@ from lb.admin import (
     reloading,
     scraping,
 )
+from lb.admin.collecting import Collector
 from lb.admin.history import History
 from lb.admin.snapshots import Snapshots
 from lb.admin.source import Source
 from lb.admin.streaming import Streams
+from lb.admin.warming import Warming
 from lb.config import load, state_path
 from lb.shm import FigureReader
 
@@ -45,7 +47,8 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     Its parts are in `app.extensions`: "source" reads the shared file, and who made the
     app closes it; "streams" end when they are told; "snapshots" remember the last
-    minutes where a thread runs their `keep`, and else while somebody watches.
+    minutes where a thread runs their `keep`, and else while somebody watches; "warming"
+    may be started.
 
     Raises:
         ConfigError: the settings are not good.
@@ -58,10 +61,15 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False
     source, figures = Source(state_path(settings)), FigureReader()
     log, in_force = log_of_changes(), reloading.InForce(settings)
-    history = History()
+    collector, history = Collector(source, in_force, figures), History()
     snapshots = Snapshots(source, in_force, figures, history)
     streams = Streams(source, snapshots)
-    app.extensions.update(source=source, streams=streams, snapshots=snapshots)
+    app.extensions.update(
+        source=source,
+        streams=streams,
+        snapshots=snapshots,
+        warming=Warming(source, collector),
+    )
     guard.install(app, settings.admin)
     problems.install(app)
     app.after_request(_finish)
@@ -70,7 +78,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(reloading.blueprint(source, log))
     app.register_blueprint(demo.blueprint(source, settings, in_force, log))
     app.register_blueprint(streams.blueprint())
-    app.register_blueprint(scraping.blueprint(source, in_force, figures))
+    app.register_blueprint(scraping.blueprint(collector))
     app.register_blueprint(openapi.blueprint())
     app.register_blueprint(page.blueprint())
     return app
