@@ -117,8 +117,8 @@ export class Overview {
     }
     this.requests = new Sparkline("requests per second, last minutes");
     this.p99 = new Sparkline("p99, last minutes");
-    list.children[0].append(this.requests.node);
-    list.children[3].append(this.p99.node);
+    list.children[0].append(h("dd", { class: "chart" }, this.requests.node));
+    list.children[3].append(h("dd", { class: "chart" }, this.p99.node));
     byId("figures").append(list);
   }
 
