@@ -17,6 +17,7 @@ from lb.admin import (
     scraping,
 )
 from lb.admin.collecting import Collector
+from lb.admin.exporting import Exporter
 from lb.admin.source import Source
 from lb.admin.streaming import Streams
 from lb.admin.warming import Warming
@@ -43,7 +44,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     Its streams are `app.extensions["streams"]`, and what reads the shared file is
     `app.extensions["source"]`: who made the app closes that, and may start
-    `app.extensions["warming"]`.
+    `app.extensions["warming"]` and `["exporter"]`.
 
     Raises:
         ConfigError: the settings are not good.
@@ -59,7 +60,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     streams = Streams(source, in_force, figures)
     collector = Collector(source, in_force, figures)
     warming = Warming(source, collector)
-    app.extensions.update(source=source, streams=streams, warming=warming)
+    exporter = Exporter(source, in_force, log)
+    app.extensions.update(source=source, streams=streams)
+    app.extensions.update(warming=warming, exporter=exporter)
     guard.install(app, settings.admin)
     problems.install(app)
     app.after_request(_finish)

@@ -102,3 +102,12 @@ def begun(worker: Any) -> None:
     extensions = worker.wsgi.extensions
     extensions["streams"].is_stopping = lambda: not worker.alive
     extensions["warming"].start()
+    extensions["exporter"].start()
+
+
+def ended(_: Any, worker: Any) -> None:
+    """Send the last spans, in no more than `FLUSH_S` (`worker_exit`)."""
+    app = getattr(worker, "wsgi", None)
+    if app is not None:  # else it never began
+        app.extensions["warming"].stop()
+        app.extensions["exporter"].stop()
