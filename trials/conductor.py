@@ -16,7 +16,7 @@ from lb.errors import LbError
 from trials.bundle import WORKERS
 from trials.census import client_ports, state_of
 from trials.errors import TrialError
-from trials.incidents import WORKER_KILLED, Incident
+from trials.incidents import LIMITED, WORKER_KILLED, Incident
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -215,11 +215,21 @@ class Conductor:
 
     async def _reload(self, step: Step) -> None:
         self._reloads += 1
-        self._bundle.configure(self._reloads)
+        is_limited = self._bundle.configure(self._reloads)
+        self._limit(is_limited=is_limited)
         if step.deed == "reload by signal":
             self._bundle.send(signal.SIGHUP)
         else:
             await self._bundle.command("reload")
+
+    def _limit(self, *, is_limited: bool) -> None:
+        """Note since when, and until when, backends may be full."""
+        now = monotonic()
+        for incident in self.incidents:
+            if incident.deed == LIMITED and incident.ended > now:
+                incident.ended = now + SETTLE_S
+        if is_limited:
+            self.incidents.append(Incident(LIMITED, "", now))
 
     async def _take_out(self, step: Step) -> None:
         await self._bundle.command(step.deed, step.target, "--wait", DRAIN_S)

@@ -39,7 +39,7 @@ PROGRESS_S: Final = 10.0
 REST_S: Final = 5.0
 """Until nothing is in flight, after the last client left."""
 
-SHARED_OUT: Final = 800
+SHARED_OUT: Final = 400
 """Requests by which the shares are judged at the end."""
 
 SHARE_S: Final = 60.0
@@ -143,6 +143,7 @@ class Soak:
         options = self.options
         self.began = monotonic()
         plan = make_plan(options.seed, options.seconds, NAMES)
+        options.say(f"{self._elapsed()}: all are up, {len(plan)} faults are to come")
         await conductor.perform(plan, self.stop)
         await happens(self.stop, self.began + options.seconds - monotonic())
         options.say(f"{self._elapsed()}: faults are over, {conductor.done} were made")
