@@ -29,8 +29,8 @@ LOOK_AGAIN_S = 0.2
 class Keeper:
     """Runs `command` again and again until a signal says stop.
 
-    `label` is what its lines begin with. Each start waits until `is_free()`,
-    for a killed program may leave something behind that still holds its port.
+    `label` is what its lines begin with. Each start waits while `obstacle()` names
+    one: a killed program may leave something behind that still holds its port.
     """
 
     def __init__(
@@ -39,12 +39,12 @@ class Keeper:
         *,
         label: str,
         restart_s: float,
-        is_free: Callable[[], bool],
+        obstacle: Callable[[], str],
     ) -> None:
         self._command = command
         self._label = label
         self._restart_s = restart_s
-        self._is_free = is_free
+        self._obstacle = obstacle
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._stopping = False
 
@@ -67,11 +67,11 @@ class Keeper:
         self._signals.put(number)
 
     def _await_free(self) -> None:
-        said = False
-        while not self._stopping and not self._is_free():
-            if not said:
-                self._say("waits: its port is in use")
-                said = True
+        said = ""
+        while not self._stopping and (obstacle := self._obstacle()):
+            if obstacle != said:
+                self._say(f"waits: {obstacle}")
+                said = obstacle
             self._pause(LOOK_AGAIN_S)
 
     def _run_once(self) -> int:

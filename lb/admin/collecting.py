@@ -58,7 +58,8 @@ class Collector:
                 yield about_settings(settings)
                 yield from about_all(file)
                 yield from about_workers(file)
-                yield from about_backends(file, settings, self._owners, self._figures)
+                labels = self._owners.look(file)
+                yield from about_backends(file, settings, labels, self._figures)
         except StateFileError:
             yield _up(0)
 
@@ -157,6 +158,13 @@ def about_workers(file: SharedFile) -> Iterator[Family]:
         "gauge",
         "Changes of the table that the worker has not taken in yet.",
         [(o, max(0, generation - slot.generation_seen)) for o, slot in living],
+    )
+    settings = file.settings_generation()
+    yield Numbers(
+        "evenhand_worker_settings_behind",
+        "gauge",
+        "Settings put in force that the worker does not go by yet.",
+        [(o, max(0, settings - slot.settings_seen)) for o, slot in living],
     )
     for kind, of, table in (
         ("gauge", living, WORKER_GAUGES),

@@ -192,6 +192,11 @@ class Balancer:
         self.roster.refresh()
         self.slot.tell_resting(
             queued=sum(len(each.line) for each in self._sets.values()),
+            queues={
+                each.members[0].row: len(each.line)
+                for each in self._sets.values()
+                if each.members
+            },
             idle={live.row: live.idle_connections for live in self.roster.backends},
         )
 

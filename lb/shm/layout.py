@@ -135,7 +135,7 @@ HEAD, one per slot.
       32    40 owner    ENDINGS      requests that ended badly, by label
       80    32 owner    WAITING      since when the first waits, by set
     Totals only grow, also over a slot's owners.  CONNECTIONS, ARRIVALS, QUEUED,
-    WAITING, and IN_FLIGHT, RETRYING and IDLE in the body, are set to zero by
+    WAITING, and IN_FLIGHT, RETRYING, IDLE and QUEUES in the body, are set to zero by
     whoever takes the lock of a slot whose owner died.  A window is an eighth of a
     second of the monotonic clock; ARRIVALS is 0 while its owner accepts none.
     WAITING is in microseconds of that clock (0: nobody waits), at the CRC-32 of
@@ -145,7 +145,7 @@ HEAD, one per slot.
 
 EVENTS are two rings of 512 events, the table's and health's: `lb.shm.events`.
 
-BODY, one per slot; n is ROWS, m is 7 n rounded up to a multiple of 512.
+BODY, one per slot; n is ROWS, m is 8 n rounded up to a multiple of 512.
        0     n owner    IN_FLIGHT    a column: a cell for each row
        n     n owner    OWNER        which row id the row's block speaks of
      2*n     n owner    CONNECT_FAILURES   connects to the row that failed
@@ -154,10 +154,12 @@ BODY, one per slot; n is ROWS, m is 7 n rounded up to a multiple of 512.
      4*n     n owner    FAULTS       failures that speak against the backend
      5*n     n owner    STREAK       window * 2^32 + most of them in a row there
      6*n     n owner    IDLE         pooled connections that wait, at HEARTBEAT
+     7*n     n owner    QUEUES       requests that wait for a set, at HEARTBEAT
        m 32768 owner    REQUESTS     the last 1024 requests, 32 cells each
      ...   512 owner    BLOCKS       one for each row, and two more
     Columns lie together because policies and the checker read whole ones.
-    RETRYING counts only what the retry budget bounds.
+    RETRYING counts only what the retry budget bounds.  QUEUES tells of each set at
+    the row of one of its backends; who wants a set's queue adds up its rows.
     FAULTS is stored last, in the column and then in the head, so that who sees
     the head's rise finds the rest.  STREAK's window is an eighth of a second, as
     ARRIVALS's; in a row means without a good response of this process between.
@@ -241,7 +243,7 @@ FACTS: Final = struct.Struct("@dQQQQQQffffHHB15s8s40s40s68s")
 
 MAGIC_CELL: Final = int.from_bytes(b"evenhand", sys.byteorder)
 BYTE_ORDER_CELL: Final = 0x0102030405060708
-MAJOR_VERSION: Final = 4
+MAJOR_VERSION: Final = 5
 MINOR_VERSION: Final = 0
 
 LOCK_BUILDER: Final = 1 << 40
@@ -353,6 +355,7 @@ class Column(IntEnum):
     FAULTS = 4
     STREAK = 5
     IDLE = 6
+    QUEUES = 7
 
 
 class Counter(IntEnum):

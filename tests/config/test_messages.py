@@ -222,6 +222,7 @@ BAD_BACKENDS = [
      "'999.1.1.1' does not appear to be an IPv4 or IPv6 address"),
     ('"[a]:80"', 1, '"[a]:80"', "'a' does not appear to be an IPv4 or IPv6 address"),
     ('"a b:1"', 1, '"a b:1"', "the host is not a name or an IP address"),
+    ('"b=b=a:1"', 1, '"b=b=a:1"', "the host is not a name or an IP address"),
     ('"a\\u0007:1"', 1, '"a\\u0007:1"', "it holds characters that cannot be printed"),
     ('""', 1, '""', "it is empty"),
     ("3", 1, "3", "expected text or a table"),

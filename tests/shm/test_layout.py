@@ -186,7 +186,7 @@ def test_any_flipped_byte_of_the_header_is_noticed(at: int, flip: int) -> None:
     [
         (Head.MAGIC, 7, "not a state file"),
         (Head.BYTE_ORDER, 0x0807060504030201, "byte order"),
-        (Head.MAJOR, 1, "version 1, this is 4"),
+        (Head.MAJOR, 1, "version 1, this is 5"),
         (Head.ROWS, 65, "damaged"),
     ],
 )
