@@ -54,6 +54,8 @@ time_max = 4
 [health.flap]
 hold = 1
 hold_max = 3
+[queue]
+hold = 10
 [retries]
 min = {retries}
 statuses = "503"

@@ -77,6 +77,7 @@ class Conductor:
             "maint": self._take_out,
             "weight": self._weigh,
             "add": self._add,
+            "kill all": self._kill_all,
         }
         self.incidents: list[Incident] = []
         self.done = 0
@@ -142,6 +143,17 @@ class Conductor:
             backend.send(signal.SIGCONT)
         elif step.deed == "flap":
             await self._flap(backend, step.lasts_s)
+
+    async def _kill_all(self, step: Step) -> None:
+        """They return one after the other, as after a power cut."""
+        async with contextlib.AsyncExitStack() as stack:
+            for name, backend in self._backends.items():
+                await stack.enter_async_context(self._locks[name])
+                await stack.enter_async_context(self._incident("kill", name))
+                await backend.kill()
+            await asyncio.sleep(step.lasts_s)
+            for backend in self._backends.values():
+                await backend.start()
 
     async def _flap(self, backend: Backend, lasts_s: float) -> None:
         until = monotonic() + lasts_s

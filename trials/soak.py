@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -247,22 +248,33 @@ def at_rest(file: SharedFile) -> dict[str, int]:
     }
 
 
+@contextlib.contextmanager
+def folder_for(options: Options) -> Iterator[Path]:
+    """A folder for settings and logs, which goes with the block if it is not kept."""
+    folder = Path(tempfile.mkdtemp(prefix="evenhand-soak-"))
+    try:
+        yield folder
+    finally:
+        if options.keep:
+            options.say(f"settings and logs are in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 async def soak(options: Options, stop: asyncio.Event) -> bool:
     """Whether all invariants held; the report goes to `options.say`.
 
     Raises:
         TrialError: it could not begin.
     """
-    with tempfile.TemporaryDirectory(
-        prefix="evenhand-soak-", ignore_cleanup_errors=True
-    ) as name:
-        run = Soak(options, Path(name), stop)
+    with folder_for(options) as folder:
+        run = Soak(options, folder, stop)
         findings = await run.run()
-        for line in lines(findings):
-            options.say(line)
-        holds = all(finding.holds for finding in findings)
-        options.say(
-            f"seed {options.seed}: {run.ledger.total} requests, worst wait"
-            f" {run.ledger.worst_s:.3f} s: {'all holds' if holds else 'FAILED'}"
-        )
+    for line in lines(findings):
+        options.say(line)
+    holds = all(finding.holds for finding in findings)
+    options.say(
+        f"seed {options.seed}: {run.ledger.total} requests, worst wait"
+        f" {run.ledger.worst_s:.3f} s: {'all holds' if holds else 'FAILED'}"
+    )
     return holds
