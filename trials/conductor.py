@@ -17,6 +17,7 @@ from trials.bundle import WORKERS
 from trials.census import client_ports, state_of
 from trials.errors import TrialError
 from trials.incidents import LIMITED, WORKER_KILLED, Incident
+from trials.plan import ALL_DOWN, OPERATOR, PROCESSES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -32,10 +33,20 @@ DRAIN_S: Final = "30"
 FLAP_S: Final = 0.4
 """How long a flapping backend is there, or gone, at a time."""
 
+STORIES: Final = {
+    "processes": {deed.name for deed in PROCESSES},
+    "operator": {deed.name for deed in OPERATOR},
+    "backends": {ALL_DOWN.name},
+}
 ORDERLY: Final = frozenset(
     {"reset", "close", "garbage", "busy", "half", "stale", "slow"}
 )
 """Faults that a backend makes itself when it is told to."""
+
+
+def story_of(deed: str) -> str:
+    """Which story of the plan a deed belongs to; that of the backends if to no other."""
+    return next((name for name, deeds in STORIES.items() if deed in deeds), "backends")
 
 
 async def happens(event: asyncio.Event, within_s: float) -> bool:
@@ -61,9 +72,11 @@ class Conductor:
         self._bundle = bundle
         self._backends = {backend.name: backend for backend in backends}
         self._locks = {name: asyncio.Lock() for name in self._backends}
+        self._turns = {name: asyncio.Lock() for name in STORIES}
         self._spare = spare
         self._file = file
         self._reloads = 0
+        # Those of one story wait for each other: a machine may be slower than its plan.
         self._deeds: dict[str, Callable[[Step], Awaitable[None]]] = {
             WORKER_KILLED: self._kill_worker,
             "stop worker": self._stop_worker,
@@ -115,7 +128,8 @@ class Conductor:
 
     async def _make(self, step: Step) -> None:
         if step.deed in self._deeds:
-            await self._deeds[step.deed](step)
+            async with self._turns[story_of(step.deed)]:
+                await self._deeds[step.deed](step)
             return
         backend = self._backends[step.target]
         async with self._locks[step.target], self._incident(step.deed, step.target):
