@@ -45,7 +45,7 @@ ORDERLY: Final = frozenset(
 
 
 def story_of(deed: str) -> str:
-    """Which story of the plan a deed belongs to; that of the backends if to no other."""
+    """Which story of the plan a deed belongs to; the backends' if to no other."""
     return next((name for name, deeds in STORIES.items() if deed in deeds), "backends")
 
 
