@@ -25,6 +25,7 @@ from trials.crowd import Crowd
 from trials.invariants import RETURN_S, Evidence, check, lines
 from trials.ledger import Ledger
 from trials.plan import make_plan
+from trials.recollection import add_stories
 from trials.watch import Watch
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 NAMES: Final = ("one", "two", "three", "four")
 SPARE: Final = "spare"
+WHY_S: Final = 0.5
 PROGRESS_S: Final = 10.0
 REST_S: Final = 5.0
 """Until nothing is in flight, after the last client left."""
@@ -109,6 +111,7 @@ class Soak:
             asides = [
                 asyncio.create_task(self.watch.run(file, bundle)),
                 asyncio.create_task(self._tell(file, conductor)),
+                asyncio.create_task(self._ask_why(file)),
             ]
             crowd.start()
             try:
@@ -125,6 +128,7 @@ class Soak:
             after = file.worker_totals().statuses
             self._path = file.path
             return Evidence(
+                began=self.began,
                 ledger=self.ledger,
                 incidents=conductor.incidents,
                 watch=self.watch,
@@ -199,6 +203,16 @@ class Soak:
                 f" {ledger.worst_s:.2f} s, {conductor.done} faults; {states}"
             )
             told = total
+
+    async def _ask_why(self, file: SharedFile) -> None:
+        """Add what the flight recorder says of failed requests, until cancelled."""
+        asked = 0
+        while True:
+            await asyncio.sleep(WHY_S)
+            failures = self.ledger.failures[asked:]
+            asked += len(failures)
+            idempotent = [each for each in failures if each.ask.is_idempotent]
+            add_stories(file, [each for each in idempotent if each.status >= 500])
 
     def _elapsed(self) -> str:
         minutes, seconds = divmod(int(monotonic() - self.began), 60)
