@@ -19,9 +19,12 @@ import threading
 import time
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from backend.orders import MOST_S, Orders, OrdersError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RATE: Final = 40
 """Requests a second: seen well in a chart, 1 to 2 percent of a core here."""
@@ -53,8 +56,17 @@ class Load:
         """Requests with a whole answer below 500."""
         self.failed = 0
 
-    def run(self, seconds: float, *, stop: threading.Event) -> None:
-        """Ask for so many seconds, at most `MOST_S`, or until `stop` is set."""
+    def run(
+        self,
+        seconds: float,
+        *,
+        stop: threading.Event,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Ask for so many seconds, at most `MOST_S`, or until it `is_over`.
+
+        A set `stop` ends it without a wait for answers that are still to come.
+        """
         threads = [
             threading.Thread(target=self._serve, daemon=True) for _ in range(CLIENTS)
         ]
@@ -64,7 +76,7 @@ class Load:
         end += min(seconds, MOST_S)
         for target in itertools.cycle(TARGETS):
             now = time.monotonic()
-            if now >= end or stop.wait(max(0.0, due - now)):
+            if now >= end or stop.wait(max(0.0, due - now)) or is_over():
                 break
             # Nobody is free: this one is left out, so that nothing is made up later.
             with suppress(queue.Full):
@@ -107,7 +119,10 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     if not options.controls:
-        return _run(options.port, options.seconds, rate=options.rate, stop=stop)
+        load = Load(options.port, rate=options.rate)
+        load.run(options.seconds, stop=stop)
+        _tell(load)
+        return 0 if load.answered else 1
     if orders := _take(stop):
         try:
             _obey(orders, stop)
@@ -147,15 +162,16 @@ def _obey(orders: Orders, stop: threading.Event) -> None:
     while not stop.wait(LOOK_S):
         order = orders.now()
         if order.mode == NAME:
-            _run(order.port, order.until - time.time(), rate=RATE, stop=stop)
+            seconds = order.until - time.time()
+            print(f"load: {seconds:.0f} s, to port {order.port}", flush=True)  # noqa: T201
+            load = Load(order.port)
+            # A newer order, of more or less, takes its place.
+            load.run(seconds, stop=stop, is_over=lambda: orders.now() != order)  # noqa: B023
+            _tell(load)
 
 
-def _run(port: int, seconds: float, *, rate: int, stop: threading.Event) -> int:
-    load = Load(port, rate=rate)
-    print(f"load: {rate} requests/s to port {port} for {seconds:.0f} s", flush=True)  # noqa: T201
-    load.run(seconds, stop=stop)
+def _tell(load: Load) -> None:
     print(f"load: {load.answered} answered, {load.failed} failed", flush=True)  # noqa: T201
-    return 1 if not load.answered else 0
 
 
 if __name__ == "__main__":

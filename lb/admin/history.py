@@ -64,9 +64,11 @@ class History:
         self._rings: dict[int, _Ring] = {}
         self._last: _Last | None = None
 
-    def take(self, figures: Figures) -> None:
-        """Put in what was counted since the last step, if that is long enough ago."""
-        now = time.monotonic()
+    def take(self, figures: Figures, now: float) -> None:
+        """Put in what was counted since the last step, if that is long enough ago.
+
+        `now` is of a clock that never jumps.
+        """
         with self._lock:
             last = self._last
             if last is not None and last.figures.born != figures.born:

@@ -69,6 +69,12 @@ def test_it_ends_when_it_is_stopped(backend: ScriptedBackend) -> None:
     assert not thread.is_alive()
 
 
+def test_it_ends_when_something_else_is_wanted(backend: ScriptedBackend) -> None:
+    load, begun = Load(backend.port), time.monotonic()
+    load.run(60.0, stop=threading.Event(), is_over=lambda: load.answered > 5)
+    assert time.monotonic() - begun < DEADLINE_S
+
+
 @pytest.mark.live
 def test_with_controls_it_waits_to_be_told(backend: ScriptedBackend) -> None:
     """One process of a user has the orders; a second one waits for its turn."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-HANGS_S = 60
+HANGS_S = 120
 MISSING = "no Chromium runs here"
 FOLDER = Path(__file__).parent
 

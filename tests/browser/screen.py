@@ -86,10 +86,13 @@ class Screen:
 
     def button(self, name: str, attribute: str) -> Locator:
         """A button of a backend, its menu opened if it lies in one."""
-        found = self.row(name).locator(f"button[{attribute}]")
-        if not found.is_visible():
-            self.row(name).locator('button[data-action="menu"]').click()
-        return found
+        row, wanted = self.row(name), f"button[{attribute}]"
+        menu = "button[data-action=menu]"
+        # The demo's buttons come a moment after the row.
+        row.locator(f"{wanted}:visible, {menu}:visible").first.wait_for()
+        if not row.locator(wanted).is_visible():
+            row.locator(menu).click()
+        return row.locator(wanted)
 
     def press(self, name: str, action: str) -> None:
         """Press the button of a backend's action, such as `drain`."""

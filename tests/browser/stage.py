@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +17,7 @@ import requests
 
 from tests.backend.running import RunningBackend
 from tests.live.server import Server
-from tests.processes import free_port
+from tests.processes import ROOT, free_port
 from tests.waiting import DEADLINE_S, wait_for
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ class Stage:
             "LB_HEALTH__SLOW_START": "2",
             **env,
         }
+        command = [sys.executable, "-m", "backend.load", "--controls"]
+        self._load = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
         self.server = self.start_balancer()
         self.admin = self.start_admin()
 
@@ -139,7 +143,9 @@ class Stage:
 
     def end(self) -> None:
         """End everything."""
+        self._load.terminate()
         for server in (self.admin, self.server):
             server.kill()
+        self._load.wait(DEADLINE_S)
         for backend in self.backends.values():
             backend.end()

@@ -64,7 +64,9 @@ def test_a_dead_demo_backend_is_shown_down_and_comes_back(
     """What a newcomer does first; no client notices."""
     screen.press_demo("backend1", "dead")
     screen.wait_row("backend1", verdict="down")
-    screen.wait_row("backend1", verdict="up", timeout_s=40)
+    # Another order in its place, so that the test need not wait for the end of this.
+    stage.ask("POST", "demo/backends/backend1", mode="slow", seconds=1)
+    screen.wait_row("backend1", verdict="up", timeout_s=20)
     load.wait_served(1, by="Response from backend1")
     assert load.failures == []
 
@@ -78,6 +80,14 @@ def test_a_failing_demo_backend_is_taken_out(
         "tr[data-backend=backend2]:is([data-verdict=ejected], [data-verdict=down])"
     )
     screen.wait_row("backend2", verdict="up", timeout_s=20)
+
+
+def test_load_comes_at_a_click_and_is_seen(stage: Stage, screen: Screen) -> None:
+    """With nobody else's traffic: a newcomer has none."""
+    before = stage.told("backend1")["requests"]
+    screen.wait("button[data-demo=load]").click()
+    wait_for(lambda: stage.told("backend1")["requests"] > before + 20, "load")
+    stage.ask("POST", "demo/load", seconds=1)
 
 
 def test_the_page_of_a_balancer_without_demo_has_no_such_buttons(

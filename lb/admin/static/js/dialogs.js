@@ -17,10 +17,10 @@ import { h } from "./dom.js";
 /**
  * Opens a dialog with a title and a button that closes it.
  * @param {string} title
- * @param {{wide?: boolean}} [how]
+ * @param {{wide?: boolean, asks?: boolean}} [how] one that asks has its own buttons
  * @returns {Opened}
  */
-export function open(title, { wide = false } = {}) {
+export function open(title, { wide = false, asks = false } = {}) {
   const body = h("div", { class: "dialog-body" });
   const node = h(
     "dialog",
@@ -29,7 +29,7 @@ export function open(title, { wide = false } = {}) {
       "div",
       { class: "dialog-head" },
       h("h2", { id: "dialog-title", text: title }),
-      h("button", { class: "quiet", type: "button", text: "Close", onclick: () => node.close("") }),
+      !asks && h("button", { class: "quiet", type: "button", text: "Close", onclick: () => node.close("") }),
     ),
     body,
   );
@@ -56,7 +56,7 @@ export function open(title, { wide = false } = {}) {
  * @returns {Promise<string | null>}
  */
 export async function ask(title, { about, yes, field, label, danger = false }) {
-  const { node, body, closed } = open(title);
+  const { node, body, closed } = open(title, { asks: true });
   const form = h(
     "form",
     {

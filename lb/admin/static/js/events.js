@@ -19,6 +19,8 @@ export class Events {
     this.openBackend = openBackend;
     this.list = byId("events-list");
     this.about = byId("events-about");
+    /** @type {Map<string, import("./row.js").Wished>} the last wish, by backend's name */
+    this.wishes = new Map();
     /** @type {Set<string>} */
     this.ids = new Set();
     /** Events that were overwritten before anybody could read them. */
@@ -35,6 +37,7 @@ export class Events {
   hear(event) {
     if (this.ids.has(event.id)) return;
     this.ids.add(event.id);
+    if (event.kind === "wish") this.wishes.set(event.backend, { at: event.at, who: event.who });
     const { tone, words } = told(event);
     this.list.prepend(
       h(
@@ -91,7 +94,7 @@ export function told(event) {
       if (after === "down") return { tone: "bad", words: "is down" };
       return { tone: "plain", words: "has no verdict" };
     case "wish":
-      if (after === "ready") return { tone: "good", words: `is wanted again${by}` };
+      if (after === "ready") return { tone: "good", words: `made ready${by}` };
       return { tone: "warn", words: `${after === "drain" ? "drained" : "in maintenance"}${by}` };
     case "weight":
       return { tone: "plain", words: `weight ${before ?? "?"} → ${after ?? "?"}${by}` };
@@ -111,6 +114,8 @@ export function told(event) {
       return { tone: "warn", words: `went${numbered(before ?? after)}` };
     case "checker":
       return { tone: "plain", words: `is now${numbered(after)}` };
+    case "demo":
+      return { tone: "warn", words: `demo${by}` };
     case "settings":
       return { tone: "plain", words: `put in force${by}` };
     default:

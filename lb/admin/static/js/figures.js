@@ -3,7 +3,7 @@
  * What the snapshots say, and what follows from two of them: rates.
  *
  * A snapshot holds totals that only rise, so a rate is the difference to the snapshot of
- * some seconds ago. One second alone would make small rates dance, so it is five. Times
+ * some seconds ago. One second alone would make small rates dance, so it is three. Times
  * are the server's: this computer's clock may be off, and is only used for how long ago
  * something came in.
  */
@@ -11,7 +11,7 @@
 /** @typedef {any} Snapshot as in docs/operations.md, `GET /api/v1/stream` */
 
 /** Seconds over which rates are taken. */
-export const RATE_S = 5;
+export const RATE_S = 3;
 
 /**
  * @typedef {object} BackendRates
@@ -44,7 +44,8 @@ export class Figures {
   take(snapshot) {
     const now = counted(snapshot);
     const last = this.kept.at(-1);
-    if (last && (now.requests < last.requests || now.at <= last.at || now.at - last.at > 30)) {
+    if (last && now.at === last.at) return; // the same again is no news
+    if (last && (now.requests < last.requests || now.at < last.at || now.at - last.at > 30)) {
       this.kept = [];
     }
     this.kept.push(now);

@@ -11,7 +11,7 @@
  */
 
 import { byId, mark, s, say } from "./dom.js";
-import { rate, things } from "./format.js";
+import { count, rate, things } from "./format.js";
 import { standing } from "./row.js";
 
 /** Backends and workers that are drawn at most; the rest is one node together. */
@@ -22,7 +22,10 @@ const STEP = 34;
 const CAPTION = 20;
 const BOX = 26;
 const THICK = 22;
-const MOVE_MS = 120;
+const MOVE_MS = 150;
+
+/** The length in pixels after which the dashes of the style sheet repeat. */
+const DASHES = 32;
 
 /** Widths of a digit and of a letter of a title, in pixels, for what fits in a box. */
 const DIGIT = 7.4;
@@ -144,7 +147,7 @@ export class Flow {
       mark(bed, "d", line.d);
       mark(pulse, "d", line.d);
       mark(bed, "stroke-width", Math.max(1.5, line.w).toFixed(1));
-      mark(pulse, "stroke-width", Math.max(1.5, Math.min(line.w * 0.4, 5)).toFixed(1));
+      mark(pulse, "stroke-width", Math.max(1.5, Math.min(line.w * 0.28, 3)).toFixed(1));
       mark(pulse, "visibility", line.spot.rate > 0 ? "visible" : "hidden");
       return { path: /** @type {SVGPathElement} */ (pulse), speed: line.spot.rate > 0 ? 2 + 3 * Math.log10(1 + line.spot.rate) : 0, at: this.moving[at]?.at ?? 0 };
     });
@@ -202,7 +205,7 @@ export class Flow {
     if (document.documentElement.dataset.stream !== "live") return;
     for (const line of this.moving) {
       if (!line.speed) continue;
-      line.at = (line.at + line.speed * MOVE_MS / 300) % 28;
+      line.at = (line.at + line.speed * MOVE_MS / 300) % DASHES;
       line.path.style.strokeDashoffset = `${-line.at}px`;
     }
   }
@@ -258,8 +261,10 @@ function backendSpots(/** @type {import("./figures.js").Figures} */ figures) {
     };
   });
   if (spots.length <= MOST_BACKENDS) return spots;
-  const worth = (/** @type {Spot} */ spot) => (spot.tone === "bad" ? 1e9 : 0) + spot.rate;
-  const first = new Set([...spots].sort((a, b) => worth(b) - worth(a)).slice(0, MOST_BACKENDS - 1));
+  const first = new Set(spots.filter((spot) => spot.tone === "bad").slice(0, MOST_BACKENDS / 2));
+  for (const spot of [...spots].sort((a, b) => b.rate - a.rate)) {
+    if (first.size < MOST_BACKENDS - 1) first.add(spot);
+  }
   return together([...first, ...spots.filter((spot) => !first.has(spot))], MOST_BACKENDS, "backends");
 }
 
@@ -272,6 +277,6 @@ function together(spots, most, what) {
   if (spots.length <= most) return spots;
   const rest = spots.slice(most - 1);
   /** @type {Spot} */
-  const one = { key: `more-${what}`, title: `${rest.length} more ${what}`, rate: sumOf(rest), tone: "plain", note: "" };
+  const one = { key: `more-${what}`, title: `${count(rest.length)} more ${what}`, rate: sumOf(rest), tone: "plain", note: "" };
   return [...spots.slice(0, most - 1), one];
 }

@@ -46,7 +46,7 @@ const table = new Table({
   wish: (name, wish) => void actions.wish(name, wish),
   weight: (name) => void actions.weight(name),
   demo: (name, mode) => void demo.misbehave(name, mode).then(show),
-});
+}, (name) => events.wishes.get(name));
 
 /** Why there are no new figures though the stream stands; empty where there are. */
 let unavailable = "";

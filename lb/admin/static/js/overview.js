@@ -3,9 +3,10 @@
  * The first line of the page: can it serve, in words, and the figures of all requests.
  */
 
-import { byId, h, mark, say } from "./dom.js";
 import { Sparkline } from "./chart.js";
-import { latency, percent, rate, span, things } from "./format.js";
+import { byId, h, mark, say } from "./dom.js";
+import { count, latency, percent, rate, span, things } from "./format.js";
+import { standing } from "./row.js";
 
 /**
  * @typedef {object} State
@@ -72,26 +73,29 @@ function ordinary(backends) {
   const available = backends.filter((each) => each.available).length;
   const out = backends.filter((each) => each.wish !== "ready");
   const bad = backends.filter((each) => each.wish === "ready" && !each.available);
-  const words = `${available} of ${things(backends.length, "backend")} available`;
+  const words = `${count(available)} of ${things(backends.length, "backend")} available`;
   const parts = [];
-  if (bad.length) parts.push(`${listed(bad)} not in service`);
-  if (out.length) parts.push(`${listed(out)} taken out by the operator`);
+  if (bad.length) parts.push(listed(bad, (each) => `${each.name} ${standing(each).word}`));
+  if (out.length) parts.push(`${listed(out, (each) => each.name)} taken out by the operator`);
   return { level: bad.length ? "warning" : "ok", isLoud: false, words, why: parts.join("; ") };
 }
 
-/** @param {any[]} backends */
-function listed(backends) {
-  const first = backends.slice(0, 3).map((each) => each.name);
+/**
+ * @param {any[]} backends
+ * @param {(backend: any) => string} words
+ */
+function listed(backends, words) {
+  const first = backends.slice(0, 3).map(words);
   const more = backends.length - first.length;
-  return first.join(", ") + (more ? ` and ${more} more` : "");
+  return first.join(", ") + (more ? ` and ${count(more)} more` : "");
 }
 
 /** The figures: name, and what it is of. */
 const TILES = /** @type {const} */ ([
   ["requests", "Requests", "per second"],
   ["errors", "Errors", "answers with 5xx"],
-  ["p50", "p50", "half are faster"],
-  ["p99", "p99", "1 in 100 is slower"],
+  ["p50", "p50", "last minute"],
+  ["p99", "p99", "last minute"],
   ["flying", "In flight", "at backends"],
   ["clients", "Clients", "connections open"],
 ]);
@@ -113,8 +117,8 @@ export class Overview {
     }
     this.requests = new Sparkline("requests per second, last minutes");
     this.p99 = new Sparkline("p99, last minutes");
-    list.children[0].append(this.requests.node);
-    list.children[3].append(this.p99.node);
+    list.children[0].append(h("dd", { class: "chart" }, this.requests.node));
+    list.children[3].append(h("dd", { class: "chart" }, this.p99.node));
     byId("figures").append(list);
   }
 
@@ -144,8 +148,10 @@ export class Overview {
     say(this.values.p50, latency(snapshot.latency?.p50_s));
     say(this.values.p99, latency(snapshot.latency?.p99_s));
     const seconds = snapshot.latency_window_s;
-    say(this.notes.p99, `1 in 100 is slower, last ${seconds > 50 ? "minute" : span(seconds || 1)}`);
-    say(this.values.flying, String(flying));
-    say(this.values.clients, String(snapshot.totals.connections));
+    const lately = `last ${seconds > 50 ? "minute" : span(seconds || 1)}`;
+    say(this.notes.p50, `half are faster, ${lately}`);
+    say(this.notes.p99, lately);
+    say(this.values.flying, count(flying));
+    say(this.values.clients, count(snapshot.totals.connections));
   }
 }

@@ -32,15 +32,29 @@ export function verdictOf(backend) {
   return backend.ejected && backend.verdict !== "down" ? "ejected" : backend.verdict;
 }
 
+/** @typedef {{at: number, who: string}} Wished since when, and by whom */
+
+/**
+ * Since when it is at that; 0 where that is not known.
+ * @param {any} backend
+ * @param {Wished | undefined} wished
+ */
+export function sinceWhen(backend, wished) {
+  if (backend.wish !== "ready") return wished?.at ?? 0;
+  if (backend.verdict !== "down" && backend.ejected) return backend.ejected.at;
+  return backend.since ?? 0;
+}
+
 /**
  * Why it is so, in a few words, where it is not plainly well.
  * @param {any} backend
  * @param {number} now the server's time
+ * @param {Wished} [wished]
  */
-export function because(backend, now) {
+export function because(backend, now, wished) {
   const { wish, cut_at: cutAt, in_flight: flying, ejected, verdict } = backend;
   if (wish !== "ready" && cutAt && flying) return `cut in ${span(cutAt - now)}`;
-  if (wish !== "ready") return "by the operator";
+  if (wish !== "ready") return wished ? `by ${wished.who}` : "by the operator";
   if (verdict === "down") return backend.reason;
   if (ejected) return `${ejected.why}; back in ${span(ejected.until - now)}`;
   if (backend.share < 100 && verdict === "up") return "of its weight, growing";
@@ -137,8 +151,9 @@ export class Row {
   /**
    * @param {any} backend
    * @param {import("./figures.js").Figures} figures
+   * @param {Wished} [wished]
    */
-  tell(backend, figures) {
+  tell(backend, figures, wished) {
     const now = figures.now();
     const { word, tone } = standing(backend);
     mark(this.node, "data-verdict", verdictOf(backend));
@@ -146,8 +161,9 @@ export class Row {
     mark(this.node, "data-tone", tone);
     say(this.place, [backend.address, backend.set !== "default" && backend.set, backend.backup && "backup"].filter(Boolean).join(" · "));
     say(this.word, word);
-    say(this.since, backend.since ? `for ${span(now - backend.since)}` : "");
-    const why = because(backend, now);
+    const since = sinceWhen(backend, wished);
+    say(this.since, since ? `for ${span(now - since)}` : "");
+    const why = because(backend, now, wished);
     say(this.why, why);
     mark(this.why, "title", why || null);
     this.#rates(figures.backends.get(backend.id));
@@ -184,7 +200,7 @@ export class Row {
     this.shareBar.firstChild.style.inlineSize = `${((rates?.share ?? 0) * 100).toFixed(1)}%`;
     const { failures = 0, errors = 0 } = rates ?? {};
     say(this.errors, rates ? rate(Math.max(failures, errors)) : "–");
-    say(this.errorsKind, failures >= errors && failures ? "attempts/s" : errors ? "5xx/s" : "");
+    say(this.errorsKind, failures >= errors && failures ? "failed/s" : errors ? "5xx/s" : "");
     mark(this.cells.errors, "data-tone", failures || errors ? "bad" : null);
     mark(this.cells.errors, "title", `${rate(failures)} failed attempts/s, ${rate(errors)} answers/s with 5xx`);
   }

@@ -7,7 +7,7 @@ import { Refusal, backendPath, call } from "./api.js";
 import { open } from "./dialogs.js";
 import { h } from "./dom.js";
 import { clock, count, latency, span, things } from "./format.js";
-import { because, standing, verdictOf } from "./row.js";
+import { because, sinceWhen, standing, verdictOf } from "./row.js";
 
 const REFRESH_MS = 2000;
 
@@ -62,10 +62,11 @@ function backendParts(backend, openRequest) {
   const { health } = backend;
   const { traffic } = health;
   const { word, tone } = standing(backend);
+  const since = sinceWhen(backend, undefined);
   const why = because(backend, now);
   return [
     h("p", { class: "lead" }, h("span", { class: "chip", data: { tone, verdict: verdictOf(backend) }, text: word }),
-      ` ${backend.since ? `since ${clock(backend.since)}, ${span(now - backend.since)} ago` : ""}${why ? `: ${why}` : ""}`),
+      ` ${since ? `since ${clock(since)}, ${span(now - since)} ago` : ""}${why ? `: ${why}` : ""}`),
     health.outlook.length ? list("What changes that", health.outlook) : h("p", { class: "aside", text: "Nothing stands against it." }),
     probesPart(health.probes),
     h("h3", { text: "What traffic saw" }),

@@ -43,9 +43,13 @@ const COLUMNS = [
 ];
 
 export class Table {
-  /** @param {import("./row.js").Hands} hands */
-  constructor(hands) {
+  /**
+   * @param {import("./row.js").Hands} hands
+   * @param {(name: string) => import("./row.js").Wished | undefined} wished
+   */
+  constructor(hands, wished) {
     this.hands = hands;
+    this.wished = wished;
     /** @type {Map<string, Row>} */
     this.rows = new Map();
     this.sort = { key: "", falls: false };
@@ -116,7 +120,7 @@ export class Table {
     const listed = this.#isHeld() && !isAsked ? this.#asBefore(found) : this.#sorted(found).slice(0, SHOWN);
     const rows = listed.map((/** @type {any} */ backend) => {
       const row = this.rows.get(backend.name) ?? this.#grown(backend.name);
-      row.tell(backend, figures);
+      row.tell(backend, figures, backend.wish === "ready" ? undefined : this.wished(backend.name));
       return row;
     });
     this.shown = rows.map((row) => ({ name: row.name, row }));
