@@ -171,9 +171,12 @@ class Conductor:
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(AT_ONCE):
                 await stack.enter_async_context(self._few)
+            for lock in self._locks.values():
+                await stack.enter_async_context(lock)
             for name, backend in self._backends.items():
-                await stack.enter_async_context(self._locks[name])
                 await stack.enter_async_context(self._incident("kill", name))
+                backend.send(signal.SIGKILL)
+            for backend in self._backends.values():
                 await backend.kill()
             await asyncio.sleep(step.lasts_s)
             for backend in self._backends.values():
