@@ -169,10 +169,10 @@ class Conductor:
     async def _kill_all(self, step: Step) -> None:
         """They return one after the other, as after a power cut."""
         async with contextlib.AsyncExitStack() as stack:
-            for _ in range(AT_ONCE):
-                await stack.enter_async_context(self._few)
             for lock in self._locks.values():
                 await stack.enter_async_context(lock)
+            for _ in range(AT_ONCE):
+                await stack.enter_async_context(self._few)
             for name, backend in self._backends.items():
                 await stack.enter_async_context(self._incident("kill", name))
                 backend.send(signal.SIGKILL)
