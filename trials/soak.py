@@ -121,9 +121,7 @@ class Soak:
                 await crowd.finish()
             finally:
                 crowd.cancel()
-                for aside in asides:
-                    aside.cancel()
-                await asyncio.gather(*asides, return_exceptions=True)
+                await end_all(asides)
             rest = await self._rest(file)
             after = file.worker_totals().statuses
             self._path = file.path
@@ -234,6 +232,15 @@ class Soak:
             yield str(path)
 
 
+async def end_all(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel them; what one of them has died of before is raised."""
+    for task in tasks:
+        task.cancel()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, Exception):
+            raise result
+
+
 def is_well(file: SharedFile) -> bool:
     """Whether all backends are UP, ready and whole, and all workers know."""
     states, generation = file.backends(), file.generation()
@@ -253,10 +260,10 @@ def is_well(file: SharedFile) -> bool:
 def at_rest(file: SharedFile) -> dict[str, int]:
     """What stands in the file of what is under way."""
     rows = [row.row for row in file.rows()]
-    reader, slots = file.in_flight_reader(), [s for s in file.slots() if s.alive]
+    slots = [slot for slot in file.slots() if slot.alive]
     return {
-        "in flight": reader.of_many(rows),
-        "retrying": reader.retrying(rows),
+        "in flight": sum(slot.in_flight for slot in slots),
+        "retrying": file.in_flight_reader().retrying(rows),
         "queued": sum(slot.queued for slot in slots),
         "connections": sum(slot.connections for slot in slots),
     }
