@@ -22,40 +22,54 @@ NO_BACKEND: Final = 0
 NOTHING: Final = BackendTotals()
 
 
+class Known(NamedTuple):
+    """The labels of each backend of one generation of the table, and its set."""
+
+    by_id: dict[int, Owner]
+    infos: list[Owner]
+    """The same with what else is told of each once."""
+    sets: dict[int, str]
+
+
 class Owners:
     """The labels of each backend, made anew only when the table changed."""
 
     def __init__(self) -> None:
-        self._seen: tuple[int, int] | None = None
-        self.by_id: dict[int, Owner] = {}
-        self.infos: list[Owner] = []
-        """The same with what else is told of each once."""
-        self.sets: dict[int, str] = {}
+        self._latest: tuple[tuple[int, int], Known] | None = None
 
-    def look(self, file: SharedFile) -> None:
-        """Follow the table. 30 ms for 2,000 backends after a change, else nothing."""
+    def look(self, file: SharedFile) -> Known:
+        """Follow the table. 30 ms for 2,000 backends after a change, else nothing.
+
+        For any thread: what one was given stays as it is while others look.
+        """
         seen = file.events_end().born, int(file.cells[file.generation_cells[0]])
-        if seen == self._seen:
-            return
-        rows = file.rows()
-        self.by_id = {row.id: Owner(backend=row.backend.name) for row in rows}
-        self.infos = [
+        latest = self._latest
+        if latest is None or latest[0] != seen:
+            latest = self._latest = seen, _known(file)
+        return latest[1]
+
+
+def _known(file: SharedFile) -> Known:
+    rows = file.rows()
+    return Known(
+        by_id={row.id: Owner(backend=row.backend.name) for row in rows},
+        infos=[
             Owner(
                 backend=row.backend.name,
                 address=str(row.backend.address),
                 set=row.backend.group,
             )
             for row in rows
-        ]
-        self.sets = {row.id: row.backend.group for row in rows}
-        self._seen = seen
+        ],
+        sets={row.id: row.backend.group for row in rows},
+    )
 
 
 def about_backends(
-    file: SharedFile, settings: Settings, known: Owners, reader: FigureReader
+    file: SharedFile, settings: Settings, every: Owners, reader: FigureReader
 ) -> Iterator[Family]:
     """Each backend: what was done for it, what is found of it, how long it takes."""
-    known.look(file)
+    known = every.look(file)
     owners = known.by_id
     yield Numbers(
         "evenhand_backend_info",
@@ -84,7 +98,7 @@ def about_backends(
 
 
 def about_sets(
-    backends: Backends, known: Owners, settings: Settings
+    backends: Backends, known: Known, settings: Settings
 ) -> Iterator[Family]:
     """How many of each set that has backends get requests, and whether for want of any.
 

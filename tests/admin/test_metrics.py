@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from lb.admin.backend_families import Owners
 from lb.admin.collecting import Collector
 from lb.admin.families import BUCKETS, Numbers, Owner, Split, Timing
 from lb.admin.reloading import InForce
@@ -67,6 +68,16 @@ class Scrape:
 
 
 ONE, TWO = {"backend": "web9001"}, {"backend": "web9002"}
+
+
+def test_labels_that_one_scrape_looked_up_stay_while_others_look(scene: Scene) -> None:
+    owners = Owners()
+    before = owners.look(scene.file)
+    with edit_table(scene.file) as table:
+        table.remove(table.rows()[0])
+    after = owners.look(scene.file)
+    assert (len(before.by_id), len(before.sets), len(after.sets)) == (2, 2, 1)
+    assert owners.look(scene.file) is after
 
 
 def test_requests_are_told_by_backend_and_class(scene: Scene) -> None:
