@@ -41,11 +41,26 @@ def app() -> Flask:
 def configure() -> Settings:
     """The settings for `admin.conf.py`; bad ones end the start, or are not taken."""
     try:
-        _in_force[:] = [load()]
+        found = load()
+        _check_still_guarded(found)
+        _in_force[:] = [found]
     except LbError as error:
         if not _in_force:
             stop_start(error)
     return _in_force[-1]
+
+
+def _check_still_guarded(found: Settings) -> None:
+    """Refuse to go on without a token where there was one.
+
+    gunicorn reloads the app, but keeps the sockets of its start: whether they may be
+    reached from elsewhere was asked then.
+
+    Raises:
+        ConfigError: there is none any more.
+    """
+    if _in_force and _in_force[-1].admin.token and not found.admin.token:
+        raise ConfigError("admin.token is not taken away while the admin app runs")
 
 
 def starting(server: Any) -> None:

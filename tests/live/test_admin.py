@@ -335,6 +335,21 @@ def test_without_a_token_it_does_not_listen_beyond_loopback(
     assert "token" in line or "admin.hosts" in line
 
 
+def test_a_token_is_not_taken_away_while_it_listens(
+    tmp_path: Path, start_admin: StartAdmin
+) -> None:
+    """A reload by SIGHUP keeps the sockets, wherever they can be reached from."""
+    toml = tmp_path / "lb.toml"
+    toml.write_text("admin.token = 'secret'\n")
+    admin = start_admin(LB_CONFIG=str(toml))
+    admin.wait_serving()
+    toml.write_text("")
+    os.kill(admin.process.pid, signal.SIGHUP)
+    wait_for(lambda: admin.errors().count("Booting worker") == 2, "a new worker")
+    wait_for(lambda: admin.errors().count("Worker exiting") == 1, "the old one's end")
+    assert admin.ask("POST", "/api/v1/reload").status_code == 401
+
+
 def test_a_taken_port_ends_the_start(start_admin: StartAdmin) -> None:
     first = start_admin()
     first.wait_serving()
