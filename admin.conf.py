@@ -28,3 +28,4 @@ forwarder_headers = ""
 
 on_starting = serving.starting
 post_worker_init = serving.begun
+worker_exit = serving.ended

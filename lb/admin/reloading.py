@@ -33,7 +33,7 @@ class InForce:
     """The settings that the balancer goes by; `own` where no arbiter tells them."""
 
     def __init__(self, own: Settings) -> None:
-        self._own = own
+        self.own = own
         self._latest: tuple[tuple[int, int], Settings] | None = None
 
     def settings(self, file: SharedFile) -> Settings:
@@ -42,12 +42,12 @@ class InForce:
         seen = file.events_end().born, generation
         latest = self._latest
         if latest is None or latest[0] != seen:
-            found = self._own
+            found = self.own
             if generation:
                 try:
                     found = from_document(file.document())
                 except LbError:  # the balancer ends, or is of another version
-                    return self._own
+                    return self.own
             # Both at once, as other threads may ask at this moment.
             latest = self._latest = seen, found
         return latest[1]
