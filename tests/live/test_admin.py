@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -19,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lb.admin.serving import THREADS
 from tests.live.client import Client, fetch, get, request
 from tests.live.server import Server
-from tests.processes import free_port
+from tests.processes import ROOT, free_port
 from tests.waiting import DEADLINE_S, wait_for
 
 if TYPE_CHECKING:
@@ -322,6 +324,7 @@ def test_it_says_at_the_start_who_may_change_something(start_admin: StartAdmin) 
     [
         ((), {"LB_ADMIN__BIND": "0.0.0.0:19900"}),
         (("-b", "0.0.0.0:19900"), {}),
+        (("-b", ":19900"), {}),
         ((), {"LB_ADMIN__HOSTS": "a b"}),
     ],
 )
@@ -333,6 +336,24 @@ def test_without_a_token_it_does_not_listen_beyond_loopback(
     assert admin.process.wait(DEADLINE_S) == 1
     (line,) = [x for x in admin.errors().splitlines() if x.startswith("evenhand: ")]
     assert "token" in line or "admin.hosts" in line
+
+
+def test_a_socket_that_is_handed_down_is_looked_at_too(tmp_path: Path) -> None:
+    """Its descriptor does not say who can reach it."""
+    with socket.create_server(("0.0.0.0", 0)) as sock:
+        ended = subprocess.run(
+            [sys.executable, "-m", *COMMAND, "-b", f"fd://{sock.fileno()}"],
+            env=os.environ | {"LB_STATE__PATH": str(tmp_path / "state")},
+            cwd=ROOT,
+            pass_fds=[sock.fileno()],
+            capture_output=True,
+            text=True,
+            timeout=2 * DEADLINE_S,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert "beyond loopback: set admin.token" in ended.stderr
+    assert "Booting worker" not in ended.stderr
 
 
 def test_a_token_is_not_taken_away_while_it_listens(
