@@ -19,6 +19,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from lb.admin.serving import THREADS
+from lb.admin.streaming import ALIVE_S, MOST_STREAMS
 from tests.live.client import Client, fetch, get, request
 from tests.live.server import Server
 from tests.processes import ROOT, free_port
@@ -389,6 +390,27 @@ def test_it_stops_at_once_while_somebody_listens(start_admin: StartAdmin) -> Non
     assert time.monotonic() - begun < 4.0
     answer.close()
     assert admin.living() == []
+
+
+def test_streams_that_nobody_listens_to_make_room_at_once(
+    start_admin: StartAdmin,
+) -> None:
+    """Also quiet ones, which say nothing for `ALIVE_S`."""
+    admin = start_admin()
+    admin.wait_serving()
+
+    def listen() -> requests.Response:
+        return admin.ask("GET", "/api/v1/events/stream", stream=True)
+
+    def has_room() -> bool:
+        with listen() as answer:
+            return answer.ok
+
+    listeners = [listen() for _ in range(MOST_STREAMS)]
+    assert listen().status_code == 503
+    for answer in listeners:
+        answer.close()
+    wait_for(has_room, "room", timeout_s=ALIVE_S / 2)
 
 
 def test_a_reload_is_planned_and_asked_for(
