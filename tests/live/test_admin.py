@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -17,9 +19,10 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from lb.admin.serving import THREADS
+from lb.admin.streaming import ALIVE_S, MOST_STREAMS
 from tests.live.client import Client, fetch, get, request
 from tests.live.server import Server
-from tests.processes import free_port
+from tests.processes import ROOT, free_port
 from tests.waiting import DEADLINE_S, wait_for
 
 if TYPE_CHECKING:
@@ -322,6 +325,7 @@ def test_it_says_at_the_start_who_may_change_something(start_admin: StartAdmin) 
     [
         ((), {"LB_ADMIN__BIND": "0.0.0.0:19900"}),
         (("-b", "0.0.0.0:19900"), {}),
+        (("-b", ":19900"), {}),
         ((), {"LB_ADMIN__HOSTS": "a b"}),
     ],
 )
@@ -333,6 +337,39 @@ def test_without_a_token_it_does_not_listen_beyond_loopback(
     assert admin.process.wait(DEADLINE_S) == 1
     (line,) = [x for x in admin.errors().splitlines() if x.startswith("evenhand: ")]
     assert "token" in line or "admin.hosts" in line
+
+
+def test_a_socket_that_is_handed_down_is_looked_at_too(tmp_path: Path) -> None:
+    """Its descriptor does not say who can reach it."""
+    with socket.create_server(("0.0.0.0", 0)) as sock:
+        ended = subprocess.run(
+            [sys.executable, "-m", *COMMAND, "-b", f"fd://{sock.fileno()}"],
+            env=os.environ | {"LB_STATE__PATH": str(tmp_path / "state")},
+            cwd=ROOT,
+            pass_fds=[sock.fileno()],
+            capture_output=True,
+            text=True,
+            timeout=2 * DEADLINE_S,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert "beyond loopback: set admin.token" in ended.stderr
+    assert "Booting worker" not in ended.stderr
+
+
+def test_a_token_is_not_taken_away_while_it_listens(
+    tmp_path: Path, start_admin: StartAdmin
+) -> None:
+    """A reload by SIGHUP keeps the sockets, wherever they can be reached from."""
+    toml = tmp_path / "lb.toml"
+    toml.write_text("admin.token = 'secret'\n")
+    admin = start_admin(LB_CONFIG=str(toml))
+    admin.wait_serving()
+    toml.write_text("")
+    os.kill(admin.process.pid, signal.SIGHUP)
+    wait_for(lambda: admin.errors().count("Booting worker") == 2, "a new worker")
+    wait_for(lambda: admin.errors().count("Worker exiting") == 1, "the old one's end")
+    assert admin.ask("POST", "/api/v1/reload").status_code == 401
 
 
 def test_a_taken_port_ends_the_start(start_admin: StartAdmin) -> None:
@@ -353,6 +390,27 @@ def test_it_stops_at_once_while_somebody_listens(start_admin: StartAdmin) -> Non
     assert time.monotonic() - begun < 4.0
     answer.close()
     assert admin.living() == []
+
+
+def test_streams_that_nobody_listens_to_make_room_at_once(
+    start_admin: StartAdmin,
+) -> None:
+    """Also quiet ones, which say nothing for `ALIVE_S`."""
+    admin = start_admin()
+    admin.wait_serving()
+
+    def listen() -> requests.Response:
+        return admin.ask("GET", "/api/v1/events/stream", stream=True)
+
+    def has_room() -> bool:
+        with listen() as answer:
+            return answer.ok
+
+    listeners = [listen() for _ in range(MOST_STREAMS)]
+    assert listen().status_code == 503
+    for answer in listeners:
+        answer.close()
+    wait_for(has_room, "room", timeout_s=ALIVE_S / 2)
 
 
 def test_a_reload_is_planned_and_asked_for(
