@@ -19,7 +19,7 @@ export class Events {
     this.openBackend = openBackend;
     this.list = byId("events-list");
     this.about = byId("events-about");
-    /** @type {Map<string, import("./row.js").Wished>} the last wish, by backend's name */
+    /** @type {Map<string, import("./standing.js").Wished>} the last wish, by backend's name */
     this.wishes = new Map();
     /** @type {Set<string>} */
     this.ids = new Set();
@@ -35,8 +35,9 @@ export class Events {
 
   /** @param {any} event */
   hear(event) {
-    if (this.ids.has(event.id)) return;
-    this.ids.add(event.id);
+    const id = `${event.id} ${event.at}`; // another balancer counts from one again
+    if (this.ids.has(id)) return;
+    this.ids.add(id);
     if (event.kind === "wish") this.wishes.set(event.backend, { at: event.at, who: event.who });
     const { tone, words } = told(event);
     this.list.prepend(
@@ -57,11 +58,6 @@ export class Events {
   lose(many) {
     this.lost += many;
     this.#count();
-  }
-
-  /** Another balancer runs: its events are numbered anew. */
-  forget() {
-    this.ids.clear();
   }
 
   #count() {

@@ -102,7 +102,10 @@ function check() {
   const stream = isLive ? "live" : figures.latest || unavailable ? "stale" : "connecting";
   mark(page, "data-stream", stream);
   say(byId("link-words"), linkWords(stream));
-  overview.show(isLive ? stateOf(figures.latest) : oldState());
+  const state = isLive ? stateOf(figures.latest) : oldState();
+  overview.show(state);
+  // A tab that is not looked at gets no news, and so it shows none.
+  document.title = document.hidden ? "Evenhand" : `${state.words} · Evenhand`;
   if (isLive !== wasLive) {
     if (isLive && figures.latest) announce("Figures are live.");
     wasLive = isLive;
@@ -178,6 +181,7 @@ document.addEventListener("visibilitychange", () => {
     else stream.open();
   }
   figures.pause();
+  check();
   if (!document.hidden) quietly(loadSeries());
 });
 

@@ -6,7 +6,7 @@
 import { Sparkline } from "./chart.js";
 import { byId, h, mark, say } from "./dom.js";
 import { count, latency, percent, rate, span, things } from "./format.js";
-import { standing } from "./row.js";
+import { standing } from "./standing.js";
 
 /**
  * @typedef {object} State
