@@ -10,6 +10,7 @@ it, and changes it by `lb.operating`; no worker is talked to. Read in this order
     reading    GET: backends, workers, requests, events, settings
     changing   drain, ready, maint, weight, add, remove
     streaming  the same news as they happen; snapshots
+    history    the last minutes, which snapshots keep
     scraping   /metrics
     openapi    the description of all this
     page       the dashboard, which asks all this from a browser
