@@ -74,7 +74,7 @@ export class Events {
 }
 
 /** @type {Record<string, string>} who it is about where no backend is */
-const WHO = { worker_came: "worker", worker_went: "worker", checker: "checker", settings: "settings", panic: "set" };
+const WHO = { worker_came: "worker", worker_went: "worker", checker: "checker", settings: "settings", panic: "set", demo: "demo" };
 
 /**
  * An event in words, and how it is meant: good, bad, warn or plain.
@@ -111,7 +111,7 @@ export function told(event) {
     case "checker":
       return { tone: "plain", words: `is now${numbered(after)}` };
     case "demo":
-      return { tone: "warn", words: `demo${by}` };
+      return { tone: "warn", words: event.backend ? "is to be" : "asked for" };
     case "settings":
       return { tone: "plain", words: `put in force${by}` };
     default:

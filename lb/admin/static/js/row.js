@@ -91,12 +91,10 @@ export class Row {
         type: "button", data: { demo: mode }, title: `let it be ${mode} for some seconds`,
         "aria-label": `make ${name} ${mode}`, text: mode, onclick: () => hands.demo(name, mode),
       }));
-    this.ordered = h("span", { class: "aside" });
     this.demo = h(
       "span",
       { class: "demo", role: "group", "aria-label": `demo: let ${name} misbehave`, hidden: true },
       ...this.modes,
-      this.ordered,
     );
     this.trouble = h("span", { class: "trouble" });
     this.errorsCell = cell("errors", this.errors, this.errorsKind);
@@ -155,8 +153,12 @@ export class Row {
   offer(order) {
     this.demo.hidden = !order;
     if (!order) return;
-    for (const button of this.modes) mark(button, "aria-pressed", String(button.dataset.demo === order.mode));
-    say(this.ordered, order.left);
+    for (const button of this.modes) {
+      const { demo } = button.dataset;
+      const isOn = demo === order.mode;
+      mark(button, "aria-pressed", String(isOn));
+      say(button, isOn ? `${demo} ${order.left}` : demo);
+    }
   }
 
   /** @param {import("./series.js").Series} series */

@@ -18,7 +18,7 @@ export function standing(backend) {
   if (wish === "maint") return { word: flying ? `maint, ${flying} left` : "maintenance", tone: "calm" };
   if (verdict === "down") return { word: "down", tone: "bad" };
   if (backend.ejected) return { word: "ejected", tone: "bad" };
-  if (backend.is_gone || backend.share === 0) return { word: "asks for none", tone: "warn" };
+  if (backend.share === 0) return { word: "asks for none", tone: "warn" };
   if (verdict === "unknown") return { word: "not checked yet", tone: "plain" };
   if (backend.share < 100) return { word: `up, at ${backend.share} %`, tone: "warn" };
   return { word: "up", tone: "good" };
