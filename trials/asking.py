@@ -154,10 +154,10 @@ class Line:
         try:
             async with asyncio.timeout(GIVE_UP_S):
                 await self._read(answer)
-        except (OSError, EOFError) as error:
-            answer.why = repr(error)
         except TimeoutError:
             answer.why = f"gave up after {GIVE_UP_S:g} s"
+        except (OSError, EOFError) as error:
+            answer.why = repr(error)
         except (ValueError, LookupError, asyncio.LimitOverrunError) as error:
             answer.why = f"no HTTP: {error!r}"
         answer.ended = monotonic()

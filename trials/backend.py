@@ -39,6 +39,7 @@ STALE_S: Final = 0.02
 """Within how long a kept connection is closed after an answer, by the fault `stale`."""
 
 HEALTH: Final = b"/health"
+BUSY: Final = b"HTTP/1.1 503 Busy\r\nX-Backend: %b\r\nContent-Length: 0\r\n\r\n"
 SWITCHED: Final = (
     b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: echo\r\n"
     b"X-Backend: %b\r\nX-Echo: %b\r\n\r\n"
@@ -204,7 +205,7 @@ class Serving(asyncio.Protocol):
             transport.write(b"220 mail.example ESMTP\r\n\r\n")
             transport.close()
         elif fault == "busy":
-            transport.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+            transport.write(BUSY % self._conduct.name)
             self._go_on()
         else:
             self._answer(asked, came, fault)

@@ -54,6 +54,8 @@ time_max = 4
 [health.flap]
 hold = 1
 hold_max = 3
+[queue]
+hold = 10
 [retries]
 min = {retries}
 statuses = "503"
@@ -136,8 +138,11 @@ class Bundle:
         """What its processes and commands wrote."""
         return sorted(self._folder.glob("*.log"))
 
-    def configure(self, number: int = 0) -> None:
-        """Write the settings of that variant; whoever runs must be told."""
+    def configure(self, number: int = 0) -> bool:
+        """Write the settings of that variant; whether backends may be full by them.
+
+        Whoever runs must be told.
+        """
         variant = VARIANTS[number % len(VARIANTS)]
         text = SETTINGS.format(
             backends=", ".join(each_line(b, variant["most"]) for b in self._backends),
@@ -151,6 +156,7 @@ class Bundle:
         fresh = self._settings.with_suffix(".fresh")
         fresh.write_text(text)
         fresh.rename(self._settings)
+        return bool(variant["most"])
 
     async def start(self) -> None:
         """Return when all workers have their slots and all backends are UP.

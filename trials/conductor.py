@@ -16,7 +16,8 @@ from lb.errors import LbError
 from trials.bundle import WORKERS
 from trials.census import client_ports, state_of
 from trials.errors import TrialError
-from trials.incidents import WORKER_KILLED, Incident
+from trials.incidents import LIMITED, WORKER_KILLED, Incident
+from trials.plan import ALL_DOWN, OPERATOR, PROCESSES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -32,10 +33,20 @@ DRAIN_S: Final = "30"
 FLAP_S: Final = 0.4
 """How long a flapping backend is there, or gone, at a time."""
 
+STORIES: Final = {
+    "processes": {deed.name for deed in PROCESSES},
+    "operator": {deed.name for deed in OPERATOR},
+    "backends": {ALL_DOWN.name},
+}
 ORDERLY: Final = frozenset(
     {"reset", "close", "garbage", "busy", "half", "stale", "slow"}
 )
 """Faults that a backend makes itself when it is told to."""
+
+
+def story_of(deed: str) -> str:
+    """Which story of the plan a deed belongs to; the backends' if to no other."""
+    return next((name for name, deeds in STORIES.items() if deed in deeds), "backends")
 
 
 async def happens(event: asyncio.Event, within_s: float) -> bool:
@@ -61,9 +72,11 @@ class Conductor:
         self._bundle = bundle
         self._backends = {backend.name: backend for backend in backends}
         self._locks = {name: asyncio.Lock() for name in self._backends}
+        self._turns = {name: asyncio.Lock() for name in STORIES}
         self._spare = spare
         self._file = file
         self._reloads = 0
+        # Those of one story wait for each other: a machine may be slower than its plan.
         self._deeds: dict[str, Callable[[Step], Awaitable[None]]] = {
             WORKER_KILLED: self._kill_worker,
             "stop worker": self._stop_worker,
@@ -77,6 +90,7 @@ class Conductor:
             "maint": self._take_out,
             "weight": self._weigh,
             "add": self._add,
+            "kill all": self._kill_all,
         }
         self.incidents: list[Incident] = []
         self.done = 0
@@ -114,7 +128,8 @@ class Conductor:
 
     async def _make(self, step: Step) -> None:
         if step.deed in self._deeds:
-            await self._deeds[step.deed](step)
+            async with self._turns[story_of(step.deed)]:
+                await self._deeds[step.deed](step)
             return
         backend = self._backends[step.target]
         async with self._locks[step.target], self._incident(step.deed, step.target):
@@ -142,6 +157,17 @@ class Conductor:
             backend.send(signal.SIGCONT)
         elif step.deed == "flap":
             await self._flap(backend, step.lasts_s)
+
+    async def _kill_all(self, step: Step) -> None:
+        """They return one after the other, as after a power cut."""
+        async with contextlib.AsyncExitStack() as stack:
+            for name, backend in self._backends.items():
+                await stack.enter_async_context(self._locks[name])
+                await stack.enter_async_context(self._incident("kill", name))
+                await backend.kill()
+            await asyncio.sleep(step.lasts_s)
+            for backend in self._backends.values():
+                await backend.start()
 
     async def _flap(self, backend: Backend, lasts_s: float) -> None:
         until = monotonic() + lasts_s
@@ -215,11 +241,21 @@ class Conductor:
 
     async def _reload(self, step: Step) -> None:
         self._reloads += 1
-        self._bundle.configure(self._reloads)
+        is_limited = self._bundle.configure(self._reloads)
+        self._limit(is_limited=is_limited)
         if step.deed == "reload by signal":
             self._bundle.send(signal.SIGHUP)
         else:
             await self._bundle.command("reload")
+
+    def _limit(self, *, is_limited: bool) -> None:
+        """Note since when, and until when, backends may be full."""
+        now = monotonic()
+        for incident in self.incidents:
+            if incident.deed == LIMITED and incident.ended > now:
+                incident.ended = now + SETTLE_S
+        if is_limited:
+            self.incidents.append(Incident(LIMITED, "", now))
 
     async def _take_out(self, step: Step) -> None:
         await self._bundle.command(step.deed, step.target, "--wait", DRAIN_S)

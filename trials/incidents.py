@@ -10,7 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from trials.asking import Answer
 
@@ -29,6 +29,8 @@ SEEN: Final = {"busy": frozenset({503})}
 """What a POST may get of a fault; the answer of a busy backend is passed on."""
 
 WORKER_KILLED: Final = "kill worker"
+LIMITED: Final = "limited"
+"""While settings with `max_in_flight` are in force."""
 
 
 @dataclass(slots=True)
@@ -49,7 +51,7 @@ class Incident:
         return self.began <= ended and began <= self.ended
 
 
-def excuse(answer: Answer, incidents: Iterable[Incident]) -> str:
+def excuse(answer: Answer, incidents: Sequence[Incident]) -> str:
     """Why a request may have failed, or nothing: then the balancer failed it.
 
     | request | excused by |
@@ -57,10 +59,17 @@ def excuse(answer: Answer, incidents: Iterable[Incident]) -> str:
     | any | its connection was one of a worker that was killed meanwhile |
     | whose answer had begun | its backend was killed, or cut bodies, meanwhile |
     | that may not be repeated | a backend failed meanwhile, or just before |
+    | any | its backend was busy, and the others perhaps full, by the settings |
     """
+    is_limited = any(
+        each.deed == LIMITED and each.overlaps(answer.began, answer.ended)
+        for each in incidents
+    )
     for incident in incidents:
         if _by_worker(answer, incident):
             return "in flight in a killed worker"
+        if is_limited and _by_busy(answer, incident):
+            return "busy, and the others full"
         if _by_cut(answer, incident):
             return "its answer had begun"
         if _by_any(answer, incident):
@@ -82,6 +91,15 @@ def _by_cut(answer: Answer, incident: Incident) -> bool:
         and incident.backend == answer.backend
         and bool(answer.status)
         and not answer.is_whole
+        and incident.overlaps(answer.began, answer.ended)
+    )
+
+
+def _by_busy(answer: Answer, incident: Incident) -> bool:
+    return (
+        incident.deed == "busy"
+        and incident.backend == answer.backend
+        and answer.status == 503
         and incident.overlaps(answer.began, answer.ended)
     )
 

@@ -3,7 +3,8 @@
 Three stories run at the same time, each with its own gaps: backends fail, processes of
 the balancer are killed or told things, and an operator works. At most two of the
 backends fail together, so that with three attempts there is always somewhere to go, and
-what a client sees of it all is the balancer's doing.
+what a client sees of it all is the balancer's doing; or all of them are dead for some
+moments, and requests are held.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ WARM_UP_S: Final = 3.0
 
 LAST_S: Final = 6.0
 """The longest that a fault lasts; no step is so late that it outlasts the trial."""
+
+RETURN_S: Final = 3.0
+"""Until all are there again that were killed together, one after the other."""
 
 SHARED_CHANCE: Final = 0.3
 """How often a backend's fault begins before the one of another has ended."""
@@ -75,6 +79,10 @@ FAULTS: Final = (
     Deed("flap", 2, (2.0, LAST_S)),
 )
 """What happens to one backend."""
+
+ALL_DOWN: Final = Deed("kill all", 0, (0.2, 2.0))
+ALL_DOWN_CHANCE: Final = 0.05
+"""How often it happens to all together instead; requests are held meanwhile."""
 
 PROCESSES: Final = (
     Deed("kill worker", 5),
@@ -149,6 +157,11 @@ def _backends(chance: random.Random, backends: Sequence[str]) -> Iterator[Step]:
     at_s = WARM_UP_S
     while True:
         at_s += chance.uniform(0.5, 3.0)
+        if chance.random() < ALL_DOWN_CHANCE:
+            step = _step(chance, ALL_DOWN, at_s)
+            yield step
+            at_s = step.until_s + RETURN_S
+            continue
         first, second = chance.sample(backends, 2)
         step = _step(chance, _draw(chance, FAULTS), at_s, first)
         yield step

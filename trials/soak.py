@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +40,7 @@ PROGRESS_S: Final = 10.0
 REST_S: Final = 5.0
 """Until nothing is in flight, after the last client left."""
 
-SHARED_OUT: Final = 800
+SHARED_OUT: Final = 400
 """Requests by which the shares are judged at the end."""
 
 SHARE_S: Final = 60.0
@@ -143,6 +144,7 @@ class Soak:
         options = self.options
         self.began = monotonic()
         plan = make_plan(options.seed, options.seconds, NAMES)
+        options.say(f"{self._elapsed()}: all are up, {len(plan)} faults are to come")
         await conductor.perform(plan, self.stop)
         await happens(self.stop, self.began + options.seconds - monotonic())
         options.say(f"{self._elapsed()}: faults are over, {conductor.done} were made")
@@ -246,22 +248,33 @@ def at_rest(file: SharedFile) -> dict[str, int]:
     }
 
 
+@contextlib.contextmanager
+def folder_for(options: Options) -> Iterator[Path]:
+    """A folder for settings and logs, which goes with the block if it is not kept."""
+    folder = Path(tempfile.mkdtemp(prefix="evenhand-soak-"))
+    try:
+        yield folder
+    finally:
+        if options.keep:
+            options.say(f"settings and logs are in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 async def soak(options: Options, stop: asyncio.Event) -> bool:
     """Whether all invariants held; the report goes to `options.say`.
 
     Raises:
         TrialError: it could not begin.
     """
-    with tempfile.TemporaryDirectory(
-        prefix="evenhand-soak-", ignore_cleanup_errors=True
-    ) as name:
-        run = Soak(options, Path(name), stop)
+    with folder_for(options) as folder:
+        run = Soak(options, folder, stop)
         findings = await run.run()
-        for line in lines(findings):
-            options.say(line)
-        holds = all(finding.holds for finding in findings)
-        options.say(
-            f"seed {options.seed}: {run.ledger.total} requests, worst wait"
-            f" {run.ledger.worst_s:.3f} s: {'all holds' if holds else 'FAILED'}"
-        )
+    for line in lines(findings):
+        options.say(line)
+    holds = all(finding.holds for finding in findings)
+    options.say(
+        f"seed {options.seed}: {run.ledger.total} requests, worst wait"
+        f" {run.ledger.worst_s:.3f} s: {'all holds' if holds else 'FAILED'}"
+    )
     return holds

@@ -19,7 +19,9 @@ from lb.admin import (
     scraping,
 )
 from lb.admin.collecting import Collector
+from lb.admin.exporting import Exporter
 from lb.admin.history import History
+from lb.admin.in_force import InForce
 from lb.admin.snapshots import Snapshots
 from lb.admin.source import Source
 from lb.admin.streaming import Streams
@@ -46,9 +48,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     """The admin app of these settings, or of those that are there now.
 
     Its parts are in `app.extensions`: "source" reads the shared file, and who made the
-    app closes it; "streams" end when they are told; "snapshots" remember the last
-    minutes where a thread runs their `keep`, and else while somebody watches; "warming"
-    may be started.
+    app closes it; "streams" end when they are told; and what works beside the answers
+    if it is started, and until it is stopped: "beside".
 
     Raises:
         ConfigError: the settings are not good.
@@ -60,16 +61,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     # A backend may be called as its address, which may hold slashes.
     app.url_map.merge_slashes = False
     source, figures = Source(state_path(settings)), FigureReader()
-    log, in_force = log_of_changes(), reloading.InForce(settings)
+    log, in_force = log_of_changes(), InForce(settings)
     collector, history = Collector(source, in_force, figures), History()
     snapshots = Snapshots(source, in_force, figures, history)
     streams = Streams(source, snapshots)
-    app.extensions.update(
-        source=source,
-        streams=streams,
-        snapshots=snapshots,
-        warming=Warming(source, collector),
-    )
+    beside = Warming(source, collector), snapshots, Exporter(source, in_force, log)
+    app.extensions.update(source=source, streams=streams, beside=beside)
     guard.install(app, settings.admin)
     problems.install(app)
     app.after_request(_finish)

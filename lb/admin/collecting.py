@@ -17,14 +17,14 @@ from lb.admin.backend_families import Owners, about_backends
 from lb.admin.families import BALANCER, Family, Numbers, Owner, Split
 from lb.admin.snapshots import by_class
 from lb.errors import StateFileError
-from lb.shm import leader_pid
+from lb.shm import leader_pid, span_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prometheus_client.metrics_core import Metric
 
-    from lb.admin.reloading import InForce
+    from lb.admin.in_force import InForce
     from lb.admin.source import Source
     from lb.config import Settings
     from lb.shm import FigureReader, SharedFile
@@ -131,6 +131,13 @@ def about_all(file: SharedFile) -> Iterator[Family]:
         "evenhand_checker_up",
         "Whether some process checks health.",
         int(leader_pid(file) is not None),
+    )
+    yield Split(
+        "evenhand_spans_total",
+        "counter",
+        "Traced requests by what became of their spans.",
+        "result",
+        [(BALANCER, span_counts(file)._asdict())],
     )
     end = file.events_end()
     yield _one(

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lb.errors import StateFileError
@@ -32,10 +31,11 @@ from lb.shm.layout import (
     SlotCell,
 )
 from lb.shm.recorder import Recorder
+from lb.shm.spans import SPAN_CELLS, SPANS_KEPT, SpanWriter
 from lb.shm.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from lb.shm.blocks import Reserve, RowCells
     from lb.shm.locks import ByteLocks
@@ -164,6 +164,12 @@ class Slot:
             ring=self._geometry.requests(self.index),
         )
 
+    def spans(self) -> SpanWriter:
+        """What writes traced requests in this slot. Raises: OSError: without space."""
+        ring = self._geometry.spans(self.index)
+        self._reserve(ring, SPAN_CELLS * SPANS_KEPT, 0)
+        return SpanWriter(self.cells, head=self._head, ring=ring)
+
     def faults(self) -> FaultNotes:
         """What notes faults of backends in this slot; one at a time per slot."""
         return FaultNotes(self.cells, bell=self._head + SlotCell.FAULTS)
@@ -181,11 +187,7 @@ class Slot:
         self.cells[self._head + SlotCell.HEARTBEAT] = microseconds(now)
 
     def tell_resting(
-        self,
-        *,
-        queued: int,
-        idle: dict[int, int],
-        queues: Mapping[int, int] = MappingProxyType({}),
+        self, *, queued: int, idle: dict[int, int], queues: dict[int, int] | None = None
     ) -> None:
         """Tell how many requests wait, and connections idle, by row. O(rows given).
 
@@ -193,7 +195,7 @@ class Slot:
         """
         self.cells[self._head + SlotCell.QUEUED] = queued
         self._idle = self._tell(Column.IDLE, self._idle, idle)
-        self._queues = self._tell(Column.QUEUES, self._queues, dict(queues))
+        self._queues = self._tell(Column.QUEUES, self._queues, queues or {})
 
     def _tell(
         self, column: Column, before: dict[int, int], now: dict[int, int]

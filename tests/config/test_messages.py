@@ -194,12 +194,12 @@ BAD_FILES = [
     ("xyzzy = 1", "xyzzy: unknown key; allowed: backends, bind, workers, "
      "trusted_proxies, proxy_protocol, [balance], [balance.sticky], [queue], "
      "[health], [health.eject], [health.flap], [timeouts], [limits], [retries], [pool], "
-     "[headers], [log], [state], [admin], [demo], [sets.NAME], [[routes]]"),
+     "[headers], [log], [state], [admin], [tracing], [demo], [sets.NAME], [[routes]]"),
     ('"health.rise" = 1', '"health.rise": unknown key; did you mean health.rise?'),
     ('"a\\nb" = 1', '"a\\nb": unknown key; allowed: backends, bind, workers, '
      "trusted_proxies, proxy_protocol, [balance], [balance.sticky], [queue], "
      "[health], [health.eject], [health.flap], [timeouts], [limits], [retries], [pool], "
-     "[headers], [log], [state], [admin], [demo], [sets.NAME], [[routes]]"),
+     "[headers], [log], [state], [admin], [tracing], [demo], [sets.NAME], [[routes]]"),
 ]  # fmt: skip
 
 
@@ -309,7 +309,7 @@ UNKNOWN_VARIABLES = [
         "LB_BALANCE__..., LB_BALANCE__STICKY__..., LB_QUEUE__..., LB_HEALTH__..., "
         "LB_HEALTH__EJECT__..., LB_HEALTH__FLAP__..., LB_TIMEOUTS__..., LB_LIMITS__..., "
         "LB_RETRIES__..., LB_POOL__..., LB_HEADERS__..., LB_LOG__..., LB_STATE__..., "
-        "LB_ADMIN__..., LB_DEMO__...",
+        "LB_ADMIN__..., LB_TRACING__..., LB_DEMO__...",
     ),
 ]
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trials.plan import FAULTS, LAST_S, OPERATOR, PROCESSES, WARM_UP_S, make_plan
+from trials.plan import (
+    ALL_DOWN,
+    FAULTS,
+    LAST_S,
+    OPERATOR,
+    PROCESSES,
+    WARM_UP_S,
+    make_plan,
+)
 
 NAMES = ("one", "two", "three", "four")
 FAILING = {deed.name for deed in FAULTS}
-KNOWN = FAILING | {deed.name for deed in (*PROCESSES, *OPERATOR)}
+KNOWN = FAILING | {ALL_DOWN.name} | {deed.name for deed in (*PROCESSES, *OPERATOR)}
 
 
 def test_the_same_seed_makes_the_same_plan() -> None:
@@ -38,3 +46,13 @@ def test_two_backends_at_most_fail_at_a_time(seed: int) -> None:
         assert step.at_s >= WARM_UP_S
         assert step.until_s <= 300
         assert step.lasts_s <= LAST_S
+
+
+@given(seed=st.integers(0, 10**6))
+def test_when_all_are_killed_nobody_fails_besides(seed: int) -> None:
+    steps = make_plan(seed, 600, NAMES)
+    for all_down in (step for step in steps if step.deed == ALL_DOWN.name):
+        for step in steps:
+            if step.deed in FAILING:
+                is_before = step.until_s < all_down.at_s
+                assert is_before or step.at_s > all_down.until_s
