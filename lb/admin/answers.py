@@ -298,6 +298,7 @@ class EventTold(Answer):
         "ejected",
         "readmitted",
         "panic",
+        "demo",
     ]
     backend: str | None
     before: str | int | None

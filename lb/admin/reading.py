@@ -15,6 +15,7 @@ from lb.admin.problems import ProblemError
 from lb.config import rows
 from lb.errors import OperationError, StateFileError
 from lb.operating import find
+from lb.plan import ELSEWHERE
 from lb.report import (
     Report,
     add_health,
@@ -30,7 +31,7 @@ from lb.shm import Cursor, leader_pid
 
 if TYPE_CHECKING:
     from lb.admin.history import History
-    from lb.admin.reloading import InForce
+    from lb.admin.in_force import InForce
     from lb.admin.source import Source
     from lb.config import Settings
     from lb.shm import SharedFile
@@ -179,11 +180,15 @@ class Reader:
         return jsonify(self._history.report(names))
 
     def settings(self) -> Response:
-        """The settings in force with their origins."""
+        """The settings in force: of what is this process's own, those it has."""
         with self._source.use() as file:
             in_force = self._in_force.settings(file)
-        listed: list[dict[str, Any]] = [row._asdict() for row in rows(in_force)]
-        for row in listed:
+        own = {row.key: row for row in rows(self._in_force.own)}
+        listed: list[dict[str, Any]] = []
+        for told in rows(in_force):
+            is_own = told.key.partition(".")[0] in ELSEWHERE
+            row = (own[told.key] if is_own else told)._asdict()
+            listed.append(row)
             if row["key"] == "state.path" and row["origin"] == "default":
                 row["value"] = str(self._source.path)
         return jsonify({"settings": listed})

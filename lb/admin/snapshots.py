@@ -23,18 +23,14 @@ from lb.errors import StateFileError
 from lb.report import state_report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lb.admin.history import History, Step
-    from lb.admin.reloading import InForce
+    from lb.admin.in_force import InForce
     from lb.admin.source import Source
     from lb.shm import BackendTotals, FigureReader, SharedFile
     from lb.shm.figures import Figures
 
 EVERY_S: Final = 1.0
 MOST_OF_A_CORE: Final = 0.02
-LOOK_S: Final = 0.25
-"""How soon the thread that keeps ends when it is to."""
 
 CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 
@@ -54,6 +50,7 @@ class Snapshots:
         self._figures = figures
         self._history = history
         self._lock = threading.Lock()
+        self._stop = threading.Event()
         self._window = Window()
         self._made_at = float("-inf")
         self._latest = b""
@@ -70,18 +67,22 @@ class Snapshots:
                 self._made_at = now
             return self._latest
 
-    def keep(self, is_stopping: Callable[[], bool]) -> None:
-        """Look again and again, until this process is to stop."""
-        pause = threading.Event()
-        while not is_stopping():
+    def start(self) -> None:
+        """Remember the last minutes, in a thread of its own, from now on."""
+        threading.Thread(target=self._run, name="history", daemon=True).start()
+
+    def stop(self) -> None:
+        """Remember no more."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
             began = time.thread_time()
             # Without a balancer there is nothing to keep; streams tell that.
             with suppress(StateFileError), self._source.use() as file:
                 self._keep(self._figures.read(file))
-            left_s = max(STEP_S, (time.thread_time() - began) / MOST_OF_A_CORE)
-            while left_s > 0 and not is_stopping():
-                pause.wait(min(left_s, LOOK_S))
-                left_s -= LOOK_S
+            took_s = time.thread_time() - began
+            self._stop.wait(max(STEP_S, took_s / MOST_OF_A_CORE))
 
     def _keep(self, figures: Figures) -> None:
         now = time.monotonic()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lb.admin.history import EVERYTHING, STEP_S, STEPS, History, steps
+from lb.admin.snapshots import Snapshots
 from lb.shm import FigureReader, SharedFile, publish
 from tests.shm.children import backends
 from tests.shm.requests import serve
@@ -102,10 +103,10 @@ def test_it_is_told_by_the_api_and_kept_without_anybody_watching(scene: Scene) -
     """By a thread, until it is told to stop."""
     told = scene.get("/api/v1/history")
     assert told == {"at": [], "all": {"rate": [], "p99_s": []}, "backends": {}}
-    stop = threading.Event()
-    snapshots = scene.app.extensions["snapshots"]
-    thread = threading.Thread(target=snapshots.keep, args=[stop.is_set])
-    thread.start()
+    (snapshots,) = (
+        part for part in scene.app.extensions["beside"] if isinstance(part, Snapshots)
+    )
+    snapshots.start()
 
     def is_kept() -> bool:
         requests(scene, 1, 1)
@@ -114,6 +115,7 @@ def test_it_is_told_by_the_api_and_kept_without_anybody_watching(scene: Scene) -
     try:
         wait_for(is_kept, "the first step")
     finally:
-        stop.set()
-        thread.join(5)
-    assert not thread.is_alive()
+        snapshots.stop()
+    wait_for(
+        lambda: not any(t.name == "history" for t in threading.enumerate()), "its end"
+    )
