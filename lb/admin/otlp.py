@@ -121,7 +121,7 @@ class SpanMaker:
         self._tracer = provider.get_tracer("evenhand", __version__)
 
     def make(self, span: Span, place: Place | None) -> ReadableSpan:
-        """The span as the SDK has it. 60 us."""
+        """The span as the SDK has it. 50 us, and as much again to encode it."""
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
         self._ids = int(span.trace, 16), int(span.span, 16)
