@@ -9,7 +9,7 @@ from lb.admin import serving
 
 _settings = serving.configure()
 
-worker_class = "gthread"
+worker_class = "lb.admin.worker.AdminWorker"
 workers = 1
 threads = serving.THREADS
 bind = [_settings.admin.bind]

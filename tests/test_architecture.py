@@ -48,7 +48,7 @@ DOORS = {
         "lb.cli",
     },
     "greenlet": {"lb.streams.hub_stream", "lb.streams.crew"},
-    "gunicorn": {"lb.worker"},
+    "gunicorn": {"lb.worker", "lb.admin.worker"},
     "gunicorn_h1c": {"lb.http1"},
     "requests": {"lb.health"},
     "prometheus_client": {"lb.admin"},
@@ -57,7 +57,13 @@ DOORS = {
     "flask": {"lb.wsgi", "lb.admin"},
     "werkzeug": {"lb.wsgi", "lb.admin"},
     # The arbiter only looks whether its addresses are free before anything starts.
-    "socket": {"lb.streams", "lb.health", "lb.worker", "lb.arbiter"},
+    "socket": {
+        "lb.streams",
+        "lb.health",
+        "lb.worker",
+        "lb.arbiter",
+        "lb.admin.worker",
+    },
     "_socket": {"lb.streams", "lb.health", "lb.worker"},
     "mmap": {"lb.shm"},
     # Locks on the shared file; the size of a pipe.

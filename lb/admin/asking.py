@@ -7,7 +7,7 @@ none.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from flask import request
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +16,11 @@ from werkzeug.exceptions import UnsupportedMediaType
 MOST_WAIT_S: Final = 3600.0
 MOST_LISTED: Final = 10_000
 MOST_EVENTS: Final = 1024
+MOST_MISBEHAVING_S: Final = 60.0
+MOST_LOAD_S: Final = 120.0
+
+Mode = Literal["slow", "failing", "hanging", "dead"]
+"""What a demo backend can be made; a dead one takes some seconds more to return."""
 
 Wait = Annotated[
     float | None,
@@ -100,6 +105,23 @@ class NewBackend(_Asked):
     set: Annotated[str | None, Field(max_length=64)] = None
     max_in_flight: Annotated[int | None, Field(ge=0, le=1_000_000, strict=True)] = None
     backup: Annotated[bool | None, Field(strict=True)] = None
+
+
+class Misbehave(_Asked):
+    """How a demo backend is to misbehave."""
+
+    mode: Mode
+    seconds: Annotated[
+        float, Field(ge=1, le=MOST_MISBEHAVING_S, allow_inf_nan=False, strict=True)
+    ] = 15.0
+
+
+class SomeLoad(_Asked):
+    """How long the demo's balancer is to be sent some requests."""
+
+    seconds: Annotated[
+        float, Field(ge=1, le=MOST_LOAD_S, allow_inf_nan=False, strict=True)
+    ] = 60.0
 
 
 def query(model: type[Asked]) -> Asked:

@@ -33,7 +33,7 @@ class InForce:
     """The settings that the balancer goes by; `own` where no arbiter tells them."""
 
     def __init__(self, own: Settings) -> None:
-        self._own = self._found = own
+        self.own = self._found = own
         self._seen: tuple[int, int] | None = None
 
     def settings(self, file: SharedFile) -> Settings:
@@ -41,12 +41,12 @@ class InForce:
         generation = file.settings_generation()
         seen = file.events_end().born, generation
         if seen != self._seen:
-            self._found = self._own
+            self._found = self.own
             if generation:
                 try:
                     self._found = from_document(file.document())
                 except LbError:  # the balancer ends, or is of another version
-                    return self._own
+                    return self.own
             self._seen = seen
         return self._found
 

@@ -91,23 +91,20 @@ def _is_local(host: str) -> bool:
 
 
 def begun(worker: Any) -> None:
-    """Begin what runs beside the answers (`post_worker_init`).
-
-    Streams end when the worker is told to stop.
-    """
+    """Begin what works beside the answers (`post_worker_init`)."""
     # What was loaded stays: looking through it again and again for what could be thrown
     # away took 40 of the 260 ms of a scrape that finds 2,000 backends changed.
     gc.collect()
     gc.freeze()
     extensions = worker.wsgi.extensions
     extensions["streams"].is_stopping = lambda: not worker.alive
-    extensions["warming"].start()
-    extensions["exporter"].start()
+    for part in extensions["beside"]:
+        part.start()
 
 
 def ended(_: Any, worker: Any) -> None:
-    """Send the last spans, in no more than `FLUSH_S` (`worker_exit`)."""
+    """End that; the last spans are sent within `FLUSH_S` (`worker_exit`)."""
     app = getattr(worker, "wsgi", None)
     if app is not None:  # else it never began
-        app.extensions["warming"].stop()
-        app.extensions["exporter"].stop()
+        for part in app.extensions["beside"]:
+            part.stop()

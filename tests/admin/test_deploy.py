@@ -131,6 +131,21 @@ def test_variables_and_files_that_are_named_exist(name: str) -> None:
 def test_the_service_runs_lines_of_the_procfile() -> None:
     text = (DEPLOY / "evenhand@.service").read_text()
     started = set(re.findall(r"evenhand@(\w+)", text))
-    lines = {x.partition(":")[0] for x in (ROOT / "Procfile").read_text().splitlines()}
-    assert started <= lines
-    assert "honcho start %i" in text
+    assert started <= set(lines_of(DEPLOY))
+    assert "honcho start -f deploy/Procfile -d /opt/evenhand %i" in text
+
+
+def lines_of(folder: Path) -> dict[str, str]:
+    """The commands of the Procfile there, without the demo's settings."""
+    text = (folder / "Procfile").read_text()
+    lines = re.findall(r"^(\w+): (.*)$", text, re.MULTILINE)
+    of_the_demo = re.compile(r"env (LB_\w+=\S+ )+")
+    return {name: of_the_demo.sub("", command) for name, command in lines}
+
+
+def test_the_procfile_of_a_deployment_has_nothing_of_the_demo() -> None:
+    """The same commands, with the settings that lb.toml and the environment give."""
+    text = (DEPLOY / "Procfile").read_text()
+    assert "LB_" not in text
+    assert lines_of(DEPLOY).items() <= lines_of(ROOT).items()
+    assert list(lines_of(DEPLOY)) == ["lb", "health", "admin"]
