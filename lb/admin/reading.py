@@ -31,7 +31,7 @@ from lb.shm import Cursor, leader_pid
 
 if TYPE_CHECKING:
     from lb.admin.history import History
-    from lb.admin.reloading import InForce
+    from lb.admin.in_force import InForce
     from lb.admin.source import Source
     from lb.config import Settings
     from lb.shm import SharedFile

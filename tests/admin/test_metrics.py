@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lb.admin.collecting import Collector
 from lb.admin.families import BUCKETS, Numbers, Owner, Split, Timing
-from lb.admin.reloading import InForce
+from lb.admin.in_force import InForce
 from lb.admin.source import Source
 from lb.admin.warming import Warming
 from lb.config import Settings
