@@ -147,10 +147,14 @@ class Course:
         )
         if request.attempts < self._chosen.attempts:
             return again
-        is_harmless = error.sent is Sent.NOTHING and self._chosen.line.limits.hold_s > 0
-        others = any(b not in self.tried for b in self._chosen.candidates)
-        may_be_held = is_harmless and (self._held_until > 0 or not others)
-        return again if may_be_held else Again.NO
+        is_harmless = error.sent is Sent.NOTHING
+        return again if is_harmless and self._held_s() > 0 else Again.NO
+
+    def _held_s(self) -> float:
+        """How long it may still be held, from the first question on."""
+        now = monotonic()
+        self._held_until = self._held_until or now + self._chosen.line.limits.hold_s
+        return self._held_until - now
 
     def _look(self, again: Again) -> LiveBackend:
         """One not tried; for want of it, for `FRESH` the last again, else a backup.
@@ -174,15 +178,14 @@ class Course:
 
     def _hold(self, error: UnavailableError) -> LiveBackend | None:
         """One that may have come back, or None if requests are not held (so long)."""
-        now = monotonic()
-        self._held_until = self._held_until or now + self._chosen.line.limits.hold_s
-        left_s = self._held_until - now
+        left_s = self._held_s()
         if left_s <= 0:
             return None
         self.tried.clear()
+        not_before = monotonic() + COMEBACK_S
 
         def look() -> LiveBackend:
-            if monotonic() < now + COMEBACK_S:
+            if monotonic() < not_before:
                 raise UnavailableError(error.detail)
             self._engine.refresh()
             return self._chosen.take_with_room(self._request)
