@@ -47,11 +47,15 @@ class Ask:
         """Whether a balancer may send it twice."""
         return self.method in IDEMPOTENT
 
+    def target(self) -> bytes:
+        """As `trials.backend` understands it."""
+        framing = b"chunked" if self.is_chunked else b"length"
+        return b"/%d/%d/%b" % (self.wants, self.takes_ms, framing)
+
     def head(self) -> bytes:
         """The request's head as it is sent."""
-        framing = b"chunked" if self.is_chunked else b"length"
-        head = b"%b /%d/%d/%b HTTP/1.1\r\nHost: trial\r\nX-Id: %b\r\n" % (
-            *(self.method, self.wants, self.takes_ms, framing, self.request_id),
+        head = b"%b %b HTTP/1.1\r\nHost: trial\r\nX-Id: %b\r\n" % (
+            *(self.method, self.target(), self.request_id),
         )
         if not self.keeps:
             head += b"Connection: close\r\n"
@@ -94,6 +98,8 @@ class Answer:
     may_go_on: bool = False
     fields: dict[bytes, bytes] = field(default_factory=dict)
     why: str = ""
+    story: str = ""
+    """What the balancer remembers of it, where that was asked."""
 
     @property
     def is_good(self) -> bool:

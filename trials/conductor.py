@@ -38,6 +38,9 @@ STORIES: Final = {
     "operator": {deed.name for deed in OPERATOR},
     "backends": {ALL_DOWN.name},
 }
+AT_ONCE: Final = 2
+"""Backends that fail together, also where one takes long to return."""
+
 ORDERLY: Final = frozenset(
     {"reset", "close", "garbage", "busy", "half", "stale", "slow"}
 )
@@ -72,6 +75,7 @@ class Conductor:
         self._bundle = bundle
         self._backends = {backend.name: backend for backend in backends}
         self._locks = {name: asyncio.Lock() for name in self._backends}
+        self._few = asyncio.Semaphore(AT_ONCE)
         self._turns = {name: asyncio.Lock() for name in STORIES}
         self._spare = spare
         self._file = file
@@ -132,7 +136,11 @@ class Conductor:
                 await self._deeds[step.deed](step)
             return
         backend = self._backends[step.target]
-        async with self._locks[step.target], self._incident(step.deed, step.target):
+        async with (
+            self._locks[step.target],
+            self._few,
+            self._incident(step.deed, step.target),
+        ):
             await self._fail(backend, step)
 
     @contextlib.asynccontextmanager
@@ -161,9 +169,14 @@ class Conductor:
     async def _kill_all(self, step: Step) -> None:
         """They return one after the other, as after a power cut."""
         async with contextlib.AsyncExitStack() as stack:
+            for lock in self._locks.values():
+                await stack.enter_async_context(lock)
+            for _ in range(AT_ONCE):
+                await stack.enter_async_context(self._few)
             for name, backend in self._backends.items():
-                await stack.enter_async_context(self._locks[name])
                 await stack.enter_async_context(self._incident("kill", name))
+                backend.send(signal.SIGKILL)
+            for backend in self._backends.values():
                 await backend.kill()
             await asyncio.sleep(step.lasts_s)
             for backend in self._backends.values():

@@ -15,6 +15,7 @@ from trials.incidents import WORKER_KILLED, excuse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from trials.asking import Answer
     from trials.incidents import Incident
     from trials.ledger import Ledger
     from trials.watch import Watch
@@ -55,6 +56,7 @@ class Evidence:
     the shared file when all clients had left: in flight, retrying, queued, connections.
     """
 
+    began: float
     ledger: Ledger
     incidents: Sequence[Incident]
     watch: Watch
@@ -93,12 +95,7 @@ def no_request_failed(evidence: Evidence) -> Finding:
         if reason:
             evidence.excused[reason] += 1
         else:
-            unexcused.append(
-                f"{answer.ask.method.decode()} {answer.ask.request_id.decode()}:"
-                f" {answer.status or 'no answer'} {answer.why}"
-                f" {answer.fields.get(b'proxy-status', b'').decode()}"
-                f" {answer.backend} after {answer.took_s:.3f} s"
-            )
+            unexcused.append(told(answer, evidence.began))
     unexcused += [f"{ledger.unkept} more"] * bool(ledger.unkept)
     excused = ", ".join(f"{n} {why}" for why, n in evidence.excused.items())
     return _finding(
@@ -106,6 +103,17 @@ def no_request_failed(evidence: Evidence) -> Finding:
         unexcused,
         f"{ledger.total} requests, {ledger.bad} idempotent ones failed, excused:"
         f" {excused or 'none'}",
+    )
+
+
+def told(answer: Answer, began: float) -> str:
+    """A failed request in words."""
+    ask = answer.ask
+    return (
+        f"{answer.began - began:.1f} s: {ask.method.decode()} {ask.request_id.decode()}"
+        f"{' tunnel' if ask.upgrades else ''}: {answer.status or 'no answer'}"
+        f" {answer.why} {answer.fields.get(b'proxy-status', b'').decode()}"
+        f" {answer.backend} after {answer.took_s:.3f} s; {answer.story}"
     )
 
 
@@ -187,7 +195,7 @@ def nobody_waited_long(evidence: Evidence) -> Finding:
     worst = evidence.ledger.worst
     late = []
     if worst is not None and worst.took_s > WORST_S:
-        late.append(f"request {worst.ask.request_id.decode()} at {worst.backend}")
+        late.append(told(worst, evidence.began))
     return _finding(
         "nobody waited long",
         late,

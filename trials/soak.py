@@ -25,6 +25,7 @@ from trials.crowd import Crowd
 from trials.invariants import RETURN_S, Evidence, check, lines
 from trials.ledger import Ledger
 from trials.plan import make_plan
+from trials.recollection import add_stories
 from trials.watch import Watch
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 NAMES: Final = ("one", "two", "three", "four")
 SPARE: Final = "spare"
+WHY_S: Final = 0.5
 PROGRESS_S: Final = 10.0
 REST_S: Final = 5.0
 """Until nothing is in flight, after the last client left."""
@@ -109,6 +111,7 @@ class Soak:
             asides = [
                 asyncio.create_task(self.watch.run(file, bundle)),
                 asyncio.create_task(self._tell(file, conductor)),
+                asyncio.create_task(self._ask_why(file)),
             ]
             crowd.start()
             try:
@@ -118,13 +121,12 @@ class Soak:
                 await crowd.finish()
             finally:
                 crowd.cancel()
-                for aside in asides:
-                    aside.cancel()
-                await asyncio.gather(*asides, return_exceptions=True)
+                await end_all(asides)
             rest = await self._rest(file)
             after = file.worker_totals().statuses
             self._path = file.path
             return Evidence(
+                began=self.began,
                 ledger=self.ledger,
                 incidents=conductor.incidents,
                 watch=self.watch,
@@ -200,6 +202,16 @@ class Soak:
             )
             told = total
 
+    async def _ask_why(self, file: SharedFile) -> None:
+        """Add what the flight recorder says of failed requests, until cancelled."""
+        asked = 0
+        while True:
+            await asyncio.sleep(WHY_S)
+            failures = self.ledger.failures[asked:]
+            asked += len(failures)
+            idempotent = [each for each in failures if each.ask.is_idempotent]
+            add_stories(file, [each for each in idempotent if each.status >= 500])
+
     def _elapsed(self) -> str:
         minutes, seconds = divmod(int(monotonic() - self.began), 60)
         return f"{minutes:02d}:{seconds:02d}"
@@ -218,6 +230,15 @@ class Soak:
                 os.kill(pid, 9)
         for path in self._path.parent.glob(f"{self._path.name}*"):
             yield str(path)
+
+
+async def end_all(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel them; what one of them has died of before is raised."""
+    for task in tasks:
+        task.cancel()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, Exception):
+            raise result
 
 
 def is_well(file: SharedFile) -> bool:
@@ -239,10 +260,10 @@ def is_well(file: SharedFile) -> bool:
 def at_rest(file: SharedFile) -> dict[str, int]:
     """What stands in the file of what is under way."""
     rows = [row.row for row in file.rows()]
-    reader, slots = file.in_flight_reader(), [s for s in file.slots() if s.alive]
+    slots = [slot for slot in file.slots() if slot.alive]
     return {
-        "in flight": reader.of_many(rows),
-        "retrying": reader.retrying(rows),
+        "in flight": sum(slot.in_flight for slot in slots),
+        "retrying": file.in_flight_reader().retrying(rows),
         "queued": sum(slot.queued for slot in slots),
         "connections": sum(slot.connections for slot in slots),
     }

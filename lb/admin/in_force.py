@@ -20,19 +20,21 @@ class InForce:
     """The settings that the balancer goes by; `own` where no arbiter tells them."""
 
     def __init__(self, own: Settings) -> None:
-        self.own = self._found = own
-        self._seen: tuple[int, int] | None = None
+        self.own = own
+        self._latest: tuple[tuple[int, int], Settings] | None = None
 
     def settings(self, file: SharedFile) -> Settings:
         """Those in force now. Read anew when others were put in force: 1 ms."""
         generation = file.settings_generation()
         seen = file.events_end().born, generation
-        if seen != self._seen:
-            self._found = self.own
+        latest = self._latest
+        if latest is None or latest[0] != seen:
+            found = self.own
             if generation:
                 try:
-                    self._found = from_document(file.document())
+                    found = from_document(file.document())
                 except LbError:  # the balancer ends, or is of another version
                     return self.own
-            self._seen = seen
-        return self._found
+            # Both at once, as other threads may ask at this moment.
+            latest = self._latest = seen, found
+        return latest[1]

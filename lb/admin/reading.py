@@ -223,7 +223,8 @@ def _readiness(file: SharedFile, settings: Settings) -> dict[str, Any]:
     sets = state_report(file, settings)["sets"]
     available = sum(each["available"] for each in sets)
     reasons = [] if workers else ["no worker is alive"]
-    if not available:
+    # In panic requests are served though nobody counts as available.
+    if not any(each["served"] for each in sets):
         reasons.append("no backend is available")
     return {
         "ready": not reasons,

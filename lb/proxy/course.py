@@ -16,7 +16,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from lb.errors import FullError, Sent, UnavailableError
+from lb.errors import FullError, Sent, TerminatedError, UnavailableError
 from lb.proxy.retry import BUDGETED, Again, after, may_repeat
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ class Course:
             return None
         if again is Again.FRESH:
             self.is_fresh = True
-        if error.sent in BUDGETED and not self.is_afforded(backend):
+        has_ended = isinstance(error, TerminatedError)
+        costs = error.sent in BUDGETED
+        if costs and not self.is_afforded(backend, or_dead=has_ended):
             error.detail += "; no retry: over the budget"
             return None
         try:
@@ -119,12 +121,22 @@ class Course:
             request.explanation.answered(backend, status)
         return following
 
-    def is_afforded(self, failed: LiveBackend) -> bool:
-        """Whether the budget lets it go elsewhere for `failed`; then it is counted."""
-        if self._counted is None:
-            chosen = self._chosen
-            self._counted = chosen.budget.enter(failed, chosen.members)
-        return self._counted is not None
+    def is_afforded(self, failed: LiveBackend, *, or_dead: bool = False) -> bool:
+        """Whether the budget lets it go elsewhere for `failed`; then it is counted.
+
+        Where that is not so: whether `failed` is dead, if asked for. What dies with
+        all its work adds none, and it dies once.
+        """
+        if self._counted is not None:
+            return True
+        budget = self._chosen.budget
+        self._counted = budget.enter(failed, self._chosen.members)
+        if self._counted is not None:
+            return True
+        if or_dead and self._engine.is_dead(failed, self._request):
+            return True
+        budget.refuse(failed)
+        return False
 
     def _after(self, error: AttemptError) -> Again:
         request, upload = self._request, self._request.upload
@@ -135,10 +147,14 @@ class Course:
         )
         if request.attempts < self._chosen.attempts:
             return again
-        is_harmless = error.sent is Sent.NOTHING and self._chosen.line.limits.hold_s > 0
-        others = any(b not in self.tried for b in self._chosen.candidates)
-        may_be_held = is_harmless and (self._held_until > 0 or not others)
-        return again if may_be_held else Again.NO
+        is_harmless = error.sent is Sent.NOTHING
+        return again if is_harmless and self._held_s() > 0 else Again.NO
+
+    def _held_s(self) -> float:
+        """How long it may still be held, from the first question on."""
+        now = monotonic()
+        self._held_until = self._held_until or now + self._chosen.line.limits.hold_s
+        return self._held_until - now
 
     def _look(self, again: Again) -> LiveBackend:
         """One not tried; for want of it, for `FRESH` the last again, else a backup.
@@ -162,15 +178,14 @@ class Course:
 
     def _hold(self, error: UnavailableError) -> LiveBackend | None:
         """One that may have come back, or None if requests are not held (so long)."""
-        now = monotonic()
-        self._held_until = self._held_until or now + self._chosen.line.limits.hold_s
-        left_s = self._held_until - now
+        left_s = self._held_s()
         if left_s <= 0:
             return None
         self.tried.clear()
+        not_before = monotonic() + COMEBACK_S
 
         def look() -> LiveBackend:
-            if monotonic() < now + COMEBACK_S:
+            if monotonic() < not_before:
                 raise UnavailableError(error.detail)
             self._engine.refresh()
             return self._chosen.take_with_room(self._request)

@@ -184,25 +184,34 @@ def test_a_backend_may_be_removed_while_requests_wait_for_it(
     waiting.leave()
 
 
+@pytest.mark.parametrize("count", [1, 5])
 @pytest.mark.parametrize("method", [b"GET", b"POST"])
-def test_a_backend_that_redeploys_costs_time_not_errors(
-    house: Callable[..., House], method: bytes
+def test_backends_that_redeploy_cost_time_not_errors(
+    house: Callable[..., House], method: bytes, count: int
 ) -> None:
-    """Held after a refused connect, as nothing was sent; it is left alone between."""
-    held = house(backend(1), hold_s=PATIENCE_S)
-    held.transport.refused.add(1)
+    """Held after refused connects, as nothing was sent; they are left alone between.
+
+    Also where there are more of them than attempts.
+    """
+    ids = range(1, count + 1)
+    held = house(*map(backend, ids), hold_s=PATIENCE_S)
+    held.transport.refused.update(ids)
     begun = monotonic()
     guest = held.come(method)
-    wait_for(lambda: len(held.transport.asked) == 5, "some further attempts")
+    wait_for(lambda: len(held.transport.asked) == 5 * count, "some further attempts")
     assert monotonic() - begun >= 4 * COMEBACK_S
     held.transport.refused.clear()
     guest.leave()
     assert guest.request.attempts > held.set.attempts
 
 
-def test_who_is_held_in_vain_is_told_so_in_time(house: Callable[..., House]) -> None:
-    held = house(backend(1), hold_s=SHORT_S)
-    held.transport.refused.add(1)
+@pytest.mark.parametrize("count", [1, 5])
+def test_who_is_held_in_vain_is_told_so_in_time(
+    house: Callable[..., House], count: int
+) -> None:
+    ids = range(1, count + 1)
+    held = house(*map(backend, ids), hold_s=SHORT_S)
+    held.transport.refused.update(ids)
     begun = monotonic()
     error = held.come().settle().error
     assert isinstance(error, UnavailableError)

@@ -30,6 +30,7 @@ def well() -> Evidence:
     ledger.note(answer())
     ledger.note(answer(b"POST"))
     return Evidence(
+        began=0.0,
         ledger=ledger,
         incidents=[],
         watch=Watch({7: Size("worker", 0.0, kib=100, last_kib=200)}),
