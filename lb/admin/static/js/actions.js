@@ -13,6 +13,9 @@ import { h } from "./dom.js";
 
 const MAX_WEIGHT = 256;
 
+/** Seconds until what is left of a drain is cut, where that is asked for. */
+export const CUT_S = 30;
+
 /** @typedef {"ready" | "drain" | "maint"} Wish */
 
 export class Actions {
@@ -41,6 +44,18 @@ export class Actions {
     });
   }
 
+  /**
+   * Gives what is in flight a deadline; it is answered at once, and cut all the same.
+   * @param {string} name
+   * @param {Wish} wish the one in force
+   */
+  async cut(name, wish) {
+    await this.#change(name, async () => {
+      await call("POST", backendPath(name, `/${wish}?wait=${CUT_S}`), { prefer: "respond-async" });
+      this.tell(`${name}: what is left is cut in ${CUT_S} s`);
+    });
+  }
+
   /** @param {string} name */
   async weight(name) {
     const backend = this.#find(name);
@@ -56,7 +71,7 @@ export class Actions {
     });
     if (given === null) return;
     await this.#change(name, async () => {
-      await call("PUT", backendPath(name, "/weight"), { weight: Number(given) });
+      await call("PUT", backendPath(name, "/weight"), { body: { weight: Number(given) } });
       this.tell(`${name}: weight ${given}`);
     });
   }

@@ -88,7 +88,7 @@ export class Demo {
   async #order(what, body, done, name) {
     this.complain("", name);
     try {
-      await call("POST", `/api/v1/demo/${what}`, body);
+      await call("POST", `/api/v1/demo/${what}`, { body });
       this.tell(done);
       await this.refresh();
     } catch (error) {

@@ -38,20 +38,31 @@ export class Events {
     const id = `${event.id} ${event.at}`; // another balancer counts from one again
     if (this.ids.has(id)) return;
     this.ids.add(id);
-    if (event.kind === "wish") this.wishes.set(event.backend, { at: event.at, who: event.who });
+    if (event.kind === "wish" && event.at > (this.wishes.get(event.backend)?.at ?? 0)) {
+      this.wishes.set(event.backend, { at: event.at, who: event.who });
+    }
     const { tone, words } = told(event);
-    this.list.prepend(
-      h(
-        "li",
-        { data: { tone, kind: event.kind } },
-        h("time", { datetime: new Date(event.at * 1000).toISOString(), text: clock(event.at) }),
-        h("span", { class: "dot", "aria-hidden": "true" }),
-        h("p", {}, this.#subject(event), ` ${words}`, event.reason && h("span", { class: "aside", text: ` ${event.reason}` })),
-      ),
-    );
+    this.#insert(event.at, h(
+      "li",
+      { data: { tone, kind: event.kind, at: event.at } },
+      h("time", { datetime: new Date(event.at * 1000).toISOString(), text: clock(event.at) }),
+      h("span", { class: "dot", "aria-hidden": "true" }),
+      h("p", {}, this.#subject(event), ` ${words}`, event.reason && h("span", { class: "aside", text: ` ${event.reason}` })),
+    ));
     while (this.list.children.length > KEPT) this.list.lastElementChild.remove();
     if (this.ids.size > 20 * KEPT) this.ids = new Set([...this.ids].slice(-10 * KEPT));
     this.#count();
+  }
+
+  /**
+   * The list and the stream are two ways, so the later event may come first.
+   * @param {number} at
+   * @param {Element} item
+   */
+  #insert(at, item) {
+    let older = this.list.firstElementChild;
+    while (older && Number(older.dataset.at) > at) older = older.nextElementSibling;
+    this.list.insertBefore(item, older);
   }
 
   /** @param {number} many */

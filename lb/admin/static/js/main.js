@@ -47,6 +47,7 @@ const demo = new Demo(announce, complain);
 const table = new Table({
   open: openBackend,
   wish: (name, wish) => void actions.wish(name, wish),
+  cut: (name, wish) => void actions.cut(name, wish),
   weight: (name) => void actions.weight(name),
   demo: (name, mode) => void demo.misbehave(name, mode).then(show),
 }, (name) => events.wishes.get(name));

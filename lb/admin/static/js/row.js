@@ -3,6 +3,7 @@
  * One backend's row: its cells are made once, and only what changed is set again.
  */
 
+import { CUT_S } from "./actions.js";
 import { Sparkline } from "./chart.js";
 import { h, mark, say } from "./dom.js";
 import { count, latency, percent, rate, span } from "./format.js";
@@ -31,6 +32,7 @@ const NO_STEPS = { rate: [], p99_s: [] };
  * @typedef {object} Hands what buttons do
  * @property {(name: string) => void} open
  * @property {(name: string, wish: any) => void} wish
+ * @property {(name: string, wish: any) => void} cut
  * @property {(name: string) => void} weight
  * @property {(name: string, mode: string) => void} demo
  */
@@ -64,6 +66,10 @@ export class Row {
     this.word = h("span", { class: "chip" });
     this.since = h("span", { class: "aside" });
     this.why = h("span", { class: "aside why" });
+    this.cut = h("button", {
+      class: "link cut", type: "button", data: { action: "cut" }, hidden: true,
+      text: `cut what is left in ${CUT_S} s`, onclick: () => hands.cut(name, this.node.dataset.wish),
+    });
     this.rateText = figure();
     this.rates = new Sparkline(`requests per second of ${name}`);
     this.shareText = figure();
@@ -105,7 +111,7 @@ export class Row {
     const wanted = { class: "segments", role: "group", "aria-label": `what is wanted of ${this.name}` };
     return [
       h("th", { role: "rowheader", scope: "row", class: "c-name" }, this.open, this.place),
-      cell("state", this.word, this.since, this.why),
+      cell("state", this.word, this.since, this.why, this.cut),
       cell("rate", this.rateText, this.rates.node),
       cell("share", this.shareText, this.shareBar),
       this.errorsCell,
@@ -137,6 +143,7 @@ export class Row {
     const why = because(backend, now, wished);
     say(this.why, why);
     mark(this.why, "title", why || null);
+    this.cut.hidden = backend.wish === "ready" || !backend.in_flight || Boolean(backend.cut_at);
     this.#rates(figures.backends.get(backend.id));
     this.#latency(backend.latency);
     say(this.flying, count(backend.in_flight));
