@@ -94,7 +94,7 @@ class Conductor:
             "maint": self._take_out,
             "weight": self._weigh,
             "add": self._add,
-            "kill all": self._kill_all,
+            ALL_KILLED: self._kill_all,
         }
         self.incidents: list[Incident] = []
         self.done = 0
