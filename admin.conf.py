@@ -27,5 +27,6 @@ secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 
 on_starting = serving.starting
+when_ready = serving.ready
 post_worker_init = serving.begun
 worker_exit = serving.ended

@@ -12,12 +12,15 @@ import os
 import sys
 from contextlib import ExitStack
 from ipaddress import ip_address
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from backend.keeper import Keeper
 from backend.listen import ListenError, listen
 from backend.misbehaving import DEAD
 from backend.orders import Orders, OrdersError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RESTART_S = 3.0
 MAX_RESTART_S = 3600.0
@@ -43,7 +46,7 @@ def main() -> int:
         if options.restart is not None:
             return _keep(options)
         _serve(options)
-    except (ListenError, OrdersError) as error:
+    except ListenError as error:
         print(f"backend: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
@@ -113,7 +116,7 @@ def _serve(options: argparse.Namespace) -> None:
     listener = listen(options.host, options.port)
     for name in GUNICORN_VARIABLES:
         os.environ.pop(name, None)
-    orders = Orders.look_into(str(options.port)) if options.controls else None
+    orders = _orders(options, Orders.look_into)
     # Only now: gunicorn reads its environment when it is imported.
     from backend.server import serve
 
@@ -126,7 +129,7 @@ def _keep(options: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "backend", str(options.port), "--host"]
     command += [options.host, "--parent", str(os.getpid())]
     with ExitStack() as stack:
-        orders = _orders(options)
+        orders = _orders(options, Orders.take)
         if orders is not None:
             stack.callback(orders.close)
             command += ["--controls"]
@@ -138,12 +141,14 @@ def _keep(options: argparse.Namespace) -> int:
         ).run()
 
 
-def _orders(options: argparse.Namespace) -> Orders | None:
+def _orders(
+    options: argparse.Namespace, opened: Callable[[str], Orders]
+) -> Orders | None:
     """What the backend is to obey, if anything; that it cannot be had ends nothing."""
     if not options.controls:
         return None
     try:
-        return Orders.take(str(options.port))
+        return opened(str(options.port))
     except OrdersError as error:
         print(f"backend {options.port} has no controls: {error}", flush=True)  # noqa: T201
         return None

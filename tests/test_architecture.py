@@ -63,6 +63,7 @@ DOORS = {
         "lb.worker",
         "lb.arbiter",
         "lb.admin.worker",
+        "lb.admin.streaming",
     },
     "_socket": {"lb.streams", "lb.health", "lb.worker"},
     "mmap": {"lb.shm"},

@@ -21,6 +21,7 @@ from lb.admin import (
 from lb.admin.collecting import Collector
 from lb.admin.exporting import Exporter
 from lb.admin.history import History
+from lb.admin.in_force import InForce
 from lb.admin.snapshots import Snapshots
 from lb.admin.source import Source
 from lb.admin.streaming import Streams
@@ -60,7 +61,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     # A backend may be called as its address, which may hold slashes.
     app.url_map.merge_slashes = False
     source, figures = Source(state_path(settings)), FigureReader()
-    log, in_force = log_of_changes(), reloading.InForce(settings)
+    log, in_force = log_of_changes(), InForce(settings)
     collector, history = Collector(source, in_force, figures), History()
     snapshots = Snapshots(source, in_force, figures, history)
     streams = Streams(source, snapshots)

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from flask import Blueprint, Response, jsonify, request
 
 from lb.admin.asking import Misbehave, Mode, SomeLoad, body
-from lb.admin.changing import who
 from lb.admin.demo_orders import Order, give, ordered
+from lb.admin.guard import who
 from lb.admin.problems import ProblemError
 from lb.config.addresses import is_local
 from lb.errors import OperationError
@@ -33,7 +33,7 @@ from lb.shm import edit_table
 if TYPE_CHECKING:
     from logging import Logger
 
-    from lb.admin.reloading import InForce
+    from lb.admin.in_force import InForce
     from lb.admin.source import Source
     from lb.config import Settings
     from lb.shm import SharedFile, TableRow

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from logging import Logger
 
-    from lb.admin.reloading import InForce
+    from lb.admin.in_force import InForce
     from lb.admin.source import Source
     from lb.config.sections import Tracing
     from lb.shm import SharedFile, Span

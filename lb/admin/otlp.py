@@ -57,7 +57,7 @@ class Sender:
         self._exporter = OTLPSpanExporter(
             endpoint=tracing.endpoint, timeout=tracing.timeout
         )
-        self._maker = _Maker(tracing.service)
+        self._maker = SpanMaker(tracing.service)
 
     def send(self, spans: list[Span], places: Mapping[int, Place]) -> bool:
         """Whether the collector took them all; waits for `tracing.timeout` at most."""
@@ -87,7 +87,7 @@ def _silenced() -> _LastWord:
     return last_word
 
 
-class _Maker:
+class SpanMaker:
     """Makes the SDK's spans of ours. For one thread."""
 
     def __init__(self, service: str) -> None:
@@ -121,7 +121,7 @@ class _Maker:
         self._tracer = provider.get_tracer("evenhand", __version__)
 
     def make(self, span: Span, place: Place | None) -> ReadableSpan:
-        """The span as the SDK has it. 60 us."""
+        """The span as the SDK has it. 50 us, and as much again to encode it."""
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
         self._ids = int(span.trace, 16), int(span.span, 16)
@@ -130,15 +130,20 @@ class _Maker:
             context=_parent(span),
             kind=SpanKind.SERVER,
             attributes={k: v for k, v in _attributes(span, place) if v is not None},
-            start_time=round(span.began * 1e9),
+            start_time=_nanoseconds(span.began),
         )
         if is_error(span):
             begun.set_status(Status(StatusCode.ERROR, span.label or None))
-        begun.end(round((span.began + span.total_s) * 1e9))
+        begun.end(_nanoseconds(span.began + span.total_s))
         ended, self._ended = self._ended, None
         if ended is None:
             raise RuntimeError("the SDK kept a span to itself")
         return ended
+
+
+def _nanoseconds(seconds: float) -> int:
+    # A binary64 has a fraction of a microsecond left beside the seconds since 1970.
+    return round(seconds * 1e6) * 1000
 
 
 def is_error(span: Span) -> bool:

@@ -31,7 +31,7 @@ from lb.shm import Cursor, leader_pid
 
 if TYPE_CHECKING:
     from lb.admin.history import History
-    from lb.admin.reloading import InForce
+    from lb.admin.in_force import InForce
     from lb.admin.source import Source
     from lb.config import Settings
     from lb.shm import SharedFile
@@ -223,7 +223,8 @@ def _readiness(file: SharedFile, settings: Settings) -> dict[str, Any]:
     sets = state_report(file, settings)["sets"]
     available = sum(each["available"] for each in sets)
     reasons = [] if workers else ["no worker is alive"]
-    if not available:
+    # In panic requests are served though nobody counts as available.
+    if not any(each["served"] for each in sets):
         reasons.append("no backend is available")
     return {
         "ready": not reasons,

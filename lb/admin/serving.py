@@ -19,6 +19,8 @@ from lb.errors import ConfigError, LbError
 from lb.model import Address
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from flask import Flask
 
     from lb.config import Settings
@@ -42,11 +44,26 @@ def app() -> Flask:
 def configure() -> Settings:
     """The settings for `admin.conf.py`; bad ones end the start, or are not taken."""
     try:
-        _in_force[:] = [load()]
+        found = load()
+        _check_still_guarded(found)
+        _in_force[:] = [found]
     except LbError as error:
         if not _in_force:
             stop_start(error)
     return _in_force[-1]
+
+
+def _check_still_guarded(found: Settings) -> None:
+    """Refuse to go on without a token where there was one.
+
+    gunicorn reloads the app, but keeps the sockets of its start: whether they may be
+    reached from elsewhere was asked then.
+
+    Raises:
+        ConfigError: there is none any more.
+    """
+    if _in_force and _in_force[-1].admin.token and not found.admin.token:
+        raise ConfigError("admin.token is not taken away while the admin app runs")
 
 
 def starting(server: Any) -> None:
@@ -54,7 +71,7 @@ def starting(server: Any) -> None:
     settings = settings_in_force()
     try:
         check_addresses(server.cfg)
-        _check_guarded(server.cfg, settings)
+        _check_guarded(server.cfg.address, settings)
     except LbError as error:
         stop_start(error)
     bind = " ".join(server.cfg.bind)
@@ -68,7 +85,19 @@ def starting(server: Any) -> None:
         )
 
 
-def _check_guarded(cfg: Any, settings: Settings) -> None:
+def ready(server: Any) -> None:
+    """Ask again of the sockets, which may have been handed down (`when_ready`).
+
+    Then `-b` is `fd://3`, or the service manager's, and says nothing of where that is.
+    """
+    where = [listener.getsockname() for listener in server.LISTENERS]
+    try:
+        _check_guarded(where, settings_in_force())
+    except LbError as error:
+        stop_start(error)
+
+
+def _check_guarded(addresses: Iterable[Any], settings: Settings) -> None:
     """Refuse what admin.bind could not say but gunicorn's -b can.
 
     Raises:
@@ -76,10 +105,10 @@ def _check_guarded(cfg: Any, settings: Settings) -> None:
     """
     if settings.admin.token:
         return
-    for address in cfg.address:
+    for address in addresses:
         if isinstance(address, tuple) and not _is_local(address[0]):
             raise ConfigError(
-                f"the admin app would listen on {address[0]}, beyond loopback:"
+                f"the admin app would listen on {address[0] or '*'}, beyond loopback:"
                 " set admin.token (LB_ADMIN__TOKEN) first"
             )
 
@@ -87,7 +116,7 @@ def _check_guarded(cfg: Any, settings: Settings) -> None:
 def _is_local(host: str) -> bool:
     from lb.config.addresses import is_local
 
-    return is_local(str(Address(host=host, port=1)))
+    return bool(host) and is_local(str(Address(host=host, port=1)))
 
 
 def begun(worker: Any) -> None:

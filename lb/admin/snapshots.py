@@ -24,7 +24,7 @@ from lb.report import state_report
 
 if TYPE_CHECKING:
     from lb.admin.history import History, Step
-    from lb.admin.reloading import InForce
+    from lb.admin.in_force import InForce
     from lb.admin.source import Source
     from lb.shm import BackendTotals, FigureReader, SharedFile
     from lb.shm.figures import Figures

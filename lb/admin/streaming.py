@@ -9,6 +9,7 @@ still kept, and is told by `lost` how many are not.
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -48,6 +49,16 @@ def message(kind: str, data: str, cursor: Cursor | None = None) -> bytes:
     return f"{identity}event: {kind}\ndata: {data}\n\n".encode()
 
 
+def has_left(client: socket.socket) -> bool:
+    """Whether the client has closed its connection; 1 us."""
+    try:
+        return not client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 class Streams:
     """The routes, and how many streams there are; `is_stopping` ends them all."""
 
@@ -67,11 +78,21 @@ class Streams:
     def events(self) -> Response:
         """What happens from now on, or since the cursor in Last-Event-ID."""
         given = request.headers.get("Last-Event-ID")
-        return self._stream(self._tell_events(Cursor.parse(given) if given else None))
+        cursor = Cursor.parse(given) if given else None
+        return self._stream(self._tell_events(cursor, self._is_over()))
 
     def snapshots(self) -> Response:
         """A snapshot now and each second."""
-        return self._stream(self._tell_snapshots())
+        return self._stream(self._tell_snapshots(self._is_over()))
+
+    def _is_over(self) -> Callable[[], bool]:
+        """What tells whether the stream at hand is to end.
+
+        A quiet one would notice only at its next word that nobody listens, and keep
+        its place from others until then.
+        """
+        client = request.environ.get("gunicorn.socket")
+        return lambda: self.is_stopping() or (client is not None and has_left(client))
 
     def _stream(self, parts: Iterator[bytes]) -> Response:
         if not self._room.acquire(blocking=False):
@@ -84,22 +105,24 @@ class Streams:
         response.call_on_close(self._room.release)
         return response
 
-    def _turns(self, every_s: float) -> Iterator[None]:
-        """A turn each `every_s`, until this process is to stop."""
+    def _turns(self, every_s: float, is_over: Callable[[], bool]) -> Iterator[None]:
+        """A turn each `every_s`, until it is over; that is asked each `LOOK_S`."""
         pause = threading.Event()
-        while not self.is_stopping():
+        while not is_over():
             began = time.monotonic()
             yield
             left_s = every_s - (time.monotonic() - began)
-            while left_s > 0 and not self.is_stopping():
+            while left_s > 0 and not is_over():
                 pause.wait(min(left_s, LOOK_S))
                 left_s -= LOOK_S
 
-    def _tell_events(self, cursor: Cursor | None) -> Iterator[bytes]:
+    def _tell_events(
+        self, cursor: Cursor | None, is_over: Callable[[], bool]
+    ) -> Iterator[bytes]:
         yield f"retry: {RETRY_MS}\n\n".encode()
         said = time.monotonic()
         trouble = ""
-        for _ in self._turns(LOOK_S):
+        for _ in self._turns(LOOK_S, is_over):
             parts = b""
             try:
                 cursor, parts = self._news(cursor)
@@ -133,9 +156,9 @@ class Streams:
             parts.append(message("transition", json.dumps(told), reached))
         return found.cursor, b"".join(parts)
 
-    def _tell_snapshots(self) -> Iterator[bytes]:
+    def _tell_snapshots(self, is_over: Callable[[], bool]) -> Iterator[bytes]:
         yield f"retry: {RETRY_MS}\n\n".encode()
-        for _ in self._turns(EVERY_S):
+        for _ in self._turns(EVERY_S, is_over):
             try:
                 yield message("snapshot", self._snapshots.latest().decode())
             except StateFileError as error:

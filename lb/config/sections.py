@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import PackageNotFoundError, version
+from ipaddress import ip_address
 from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, model_validator
@@ -31,7 +32,7 @@ LISTEN = "host:port, [v6]:port, :port or unix:/path"
 
 Level = Literal["debug", "info", "warning", "error"]
 Listen = Annotated[str, BeforeValidator(listen_text)]
-_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[?[0-9A-Fa-f:.]+\]?")
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 
 
 def _host_names(value: object) -> tuple[str, ...]:
@@ -43,11 +44,21 @@ def _host_names(value: object) -> tuple[str, ...]:
     faults = [
         Fault(name, "not a host's name", number)
         for number, name in enumerate(names, start=1)
-        if not (isinstance(name, str) and _HOST.fullmatch(name))
+        if not (isinstance(name, str) and _is_host(name))
     ]
     if faults:
         raise UnfitError(*faults)
     return tuple(str(name).strip("[]").lower() for name in names)
+
+
+def _is_host(name: str) -> bool:
+    if _HOST.fullmatch(name):
+        return True
+    try:
+        ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_host_names)]

@@ -23,12 +23,17 @@ def find(rows: Sequence[TableRow], names: Sequence[str] | None) -> list[TableRow
     """The rows of these backends, each once, in the order of `names`; None: of all.
 
     Raises:
-        OperationError: some are not there; it says which are.
+        OperationError: some are not there, and it says which are; or sets share an
+            address, so that it names nobody.
     """
     if names is None:
         return list(rows)
-    by_name = {str(row.backend.address): row for row in rows}
-    by_name |= {row.backend.name: row for row in rows}
+    by_name = {row.backend.name: row for row in rows}
+    for address in set(names) - by_name.keys():
+        there = [row for row in rows if str(row.backend.address) == address]
+        if len(there) > 1:
+            raise OperationError(f"{address} is {names_of(there)}: say by name which")
+        by_name.update((address, row) for row in there)
     if unknown := [name for name in names if name not in by_name]:
         known = [row.backend.name for row in rows]
         raise OperationError("\n".join(_unknown(name, known) for name in unknown))

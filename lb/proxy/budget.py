@@ -55,13 +55,18 @@ class RetryBudget:
     ) -> RowCells | None:
         """Count in a request that goes elsewhere for `failed`; None: it may not.
 
-        Give the result to `leave`. O(members * workers), see `InFlight.retrying`.
+        Give the result to `leave`; for want of one, say `refuse` if it goes no further.
+        O(members * workers), see `InFlight.retrying`.
         """
         entered = self.count_in(failed)
         if self.has_room(members):
             return entered
-        self._tally.leave_retry(entered, is_refused=True)
+        self._tally.leave_retry(entered)
         return None
+
+    def refuse(self, failed: LiveBackend) -> None:
+        """One that may not go elsewhere for `failed` is told so; counted."""
+        self._tally.refuse_retry(failed)
 
     def leave(self, entered: RowCells) -> None:
         """It is over, however it went."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from lb.errors import FullError, Sent, UnavailableError
+from lb.errors import FullError, Sent, TerminatedError, UnavailableError
 from lb.proxy.retry import BUDGETED, Again, after, may_repeat
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ class Course:
             return None
         if again is Again.FRESH:
             self.is_fresh = True
-        if error.sent in BUDGETED and not self.is_afforded(backend):
+        has_ended = isinstance(error, TerminatedError)
+        costs = error.sent in BUDGETED
+        if costs and not self.is_afforded(backend, or_dead=has_ended):
             error.detail += "; no retry: over the budget"
             return None
         try:
@@ -119,12 +121,22 @@ class Course:
             request.explanation.answered(backend, status)
         return following
 
-    def is_afforded(self, failed: LiveBackend) -> bool:
-        """Whether the budget lets it go elsewhere for `failed`; then it is counted."""
-        if self._counted is None:
-            chosen = self._chosen
-            self._counted = chosen.budget.enter(failed, chosen.members)
-        return self._counted is not None
+    def is_afforded(self, failed: LiveBackend, *, or_dead: bool = False) -> bool:
+        """Whether the budget lets it go elsewhere for `failed`; then it is counted.
+
+        Where that is not so: whether `failed` is dead, if asked for. What dies with
+        all its work adds none, and it dies once.
+        """
+        if self._counted is not None:
+            return True
+        budget = self._chosen.budget
+        self._counted = budget.enter(failed, self._chosen.members)
+        if self._counted is not None:
+            return True
+        if or_dead and self._engine.is_dead(failed, self._request):
+            return True
+        budget.refuse(failed)
+        return False
 
     def _after(self, error: AttemptError) -> Again:
         request, upload = self._request, self._request.upload

@@ -204,6 +204,11 @@ class Engine:
         """Follow the table; see `Roster.refresh`."""
         self._roster.refresh()
 
+    def is_dead(self, backend: LiveBackend, request: Request) -> bool:
+        """Whether nobody listens at `backend` any more, as far as time lets us look."""
+        left_s = self._timeouts.left_s(request, monotonic())
+        return backend.is_dead(min(self._timeouts.connect_s, left_s))
+
     def wait(
         self,
         request: Request,

@@ -42,8 +42,11 @@ class Tally(Protocol):
     def enter_retry(self, failed: LiveBackend) -> RowCells:
         """One more goes elsewhere for `failed`; the cells for `leave_retry`."""
 
-    def leave_retry(self, cells: RowCells, *, is_refused: bool = False) -> None:
-        """One less; it never went if it `is_refused`, which is counted."""
+    def leave_retry(self, cells: RowCells) -> None:
+        """One less, however it went."""
+
+    def refuse_retry(self, failed: LiveBackend) -> None:
+        """One that would have gone elsewhere for `failed` may not."""
 
     def fail(self, backend: LiveBackend, label: str, *, to_connect: bool) -> None:
         """It failed; where it could not connect, the checker will probe now."""
@@ -88,11 +91,13 @@ class PlainTally:
         self._cells[cells.retrying] += 1
         return cells
 
-    def leave_retry(self, cells: RowCells, *, is_refused: bool = False) -> None:
+    def leave_retry(self, cells: RowCells) -> None:
         """See `Tally.leave_retry`."""
         self._cells[cells.retrying] -= 1
-        if is_refused:
-            self._cells[cells.block + REFUSED] += 1
+
+    def refuse_retry(self, failed: LiveBackend) -> None:
+        """See `Tally.refuse_retry`."""
+        self._cells[failed.cells.block + REFUSED] += 1
 
     def fail(self, backend: LiveBackend, label: str, *, to_connect: bool) -> None:
         """See `Tally.fail`."""
@@ -151,10 +156,15 @@ class LockedTally(PlainTally):
         with self._lock:
             return super().enter_retry(failed)
 
-    def leave_retry(self, cells: RowCells, *, is_refused: bool = False) -> None:
+    def leave_retry(self, cells: RowCells) -> None:
         """See `Tally.leave_retry`."""
         with self._lock:
-            super().leave_retry(cells, is_refused=is_refused)
+            super().leave_retry(cells)
+
+    def refuse_retry(self, failed: LiveBackend) -> None:
+        """See `Tally.refuse_retry`."""
+        with self._lock:
+            super().refuse_retry(failed)
 
     def fail(self, backend: LiveBackend, label: str, *, to_connect: bool) -> None:
         """See `Tally.fail`."""

@@ -220,16 +220,16 @@ def read_events(
     into another file all is new.
     """
     end = end_of(cells)
-    if since is None or since.born != end.born:
+    is_new = since is None or since.born != end.born
+    if since is None or is_new:
         since = start_of(cells)
-        lost = 0
-    else:
-        kept = max(0, end.table - EVENTS_KEPT), max(0, end.health - EVENTS_KEPT)
-        lost = max(0, kept[0] - since.table) + max(0, kept[1] - since.health)
     table = _read_ring(cells, geometry, Ring.TABLE, range(since.table, end.table))
     health = _read_ring(cells, geometry, Ring.HEALTH, range(since.health, end.health))
     # Merged, not sorted: a ring's own order holds, as cursors need it.
     found = list(merge(table, health, key=lambda event: event.at))
+    # Those that were overwritten at this moment are lost as well.
+    told = max(0, end.table - since.table) + max(0, end.health - since.health)
+    lost = 0 if is_new else told - len(found)
     return Events(found, end, lost)
 
 

@@ -70,7 +70,7 @@ class SpanWriter:
     def write(
         self, passage: Passage, now: float, context: tuple[bytes, bytes, bytes, int]
     ) -> None:
-        """Write the span of a request that is over at `time.monotonic` `now`. 1.3 us.
+        """Write the span of a request that is over at `time.monotonic` `now`. 1.5 us.
 
         `context` is its ids and its parent's, as FACTS has them, its host and traits.
         """

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from errno import EADDRNOTAVAIL, EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from lb.errors import ConnectRefusedError, ConnectTimeoutError
 from lb.model import Verdict, Wish
 from lb.shm import FULL_SHARE, RowCells
 from lb.streams.stream import NEVER
@@ -27,6 +29,18 @@ if TYPE_CHECKING:
 
 NO_CELLS: Final = RowCells(0, -1, -1, -1, -1)
 """Of a backend that the roster has not placed yet."""
+
+
+LOOK_S: Final = 0.25
+ALIVE_S: Final = 0.1
+"""How long to look whether a backend is dead, and to believe that it is not."""
+
+CROSSED_S: Final = 0.25
+"""A close that comes later did not cross the request: it says nothing of idle times."""
+
+NO_DEATH: Final = frozenset({EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL})
+"""Why a connect may fail though its backend lives: that has a full queue (as a unix
+socket tells it), or this machine lacks the means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,7 @@ class LiveBackend:
     """
 
     __slots__ = (
+        "_alive_until",
         "_connections",
         "_idle",
         "_limits",
@@ -105,6 +120,7 @@ class LiveBackend:
         # append, pop and remove of a deque are atomic: threads may share it.
         self._idle: deque[Connection] = deque()
         self._connections: set[Connection] = set()
+        self._alive_until = 0.0
 
     def configure(self, backend: Backend) -> None:
         """Take what may change of a backend that stays the same."""
@@ -175,6 +191,7 @@ class LiveBackend:
                 and now <= connection.expires
             ):
                 connection.stream.deadline = NEVER
+                connection.taken_at = now
                 return connection
             self._learn(connection, now)
             connection.close()
@@ -186,6 +203,24 @@ class LiveBackend:
         connection = Connection(self, stream, self._parser)
         self._connections.add(connection)
         return connection
+
+    def is_dead(self, timeout_s: float) -> bool:
+        """Whether nobody listens there now; looked at ten times a second at most.
+
+        Who does not answer in time may be alive, and so may who answered lately.
+        """
+        now = monotonic()
+        if now < self._alive_until:
+            return False
+        try:
+            self._transport.connect(self.address, min(timeout_s, LOOK_S)).close()
+        except ConnectRefusedError as error:
+            if getattr(error.__cause__, "errno", None) not in NO_DEATH:
+                return True
+        except ConnectTimeoutError:
+            pass
+        self._alive_until = now + ALIVE_S
+        return False
 
     def forget(self, connection: Connection) -> None:
         """It was closed."""
@@ -234,6 +269,12 @@ class LiveBackend:
             limit.lost(idle_s, now)
         elif idle_s >= limit.keep_s:
             limit.outlived(now)
+
+    def lost_in_use(self, connection: Connection) -> None:
+        """Learn from one that was closed without an answer after it had been idle."""
+        now = monotonic()
+        if now - connection.taken_at < CROSSED_S:
+            self.idle_limit.lost(connection.taken_at - connection.idle_since, now)
 
     def close_idle(self) -> None:
         """Close every idle connection: the backend is down, drains or is gone."""

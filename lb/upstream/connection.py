@@ -54,6 +54,7 @@ class Connection:
         "on_early_answer",
         "requests",
         "stream",
+        "taken_at",
     )
 
     def __init__(
@@ -69,6 +70,8 @@ class Connection:
         """When, on the monotonic clock, an idle one is too old to be used again."""
         self.idle_since = 0.0
         """Since when an idle one is so, on the monotonic clock."""
+        self.taken_at = 0.0
+        """When it was taken for its request, if it was idle before."""
         self.is_reusable = True
         self._parser = parser
         self._buffer = b""
@@ -152,6 +155,8 @@ class Connection:
     def _terminated(self, when: str, received: bytes = b"") -> TerminatedError:
         """The error for a close; a reused connection may just have been stale."""
         stale = self.requests > 1 and not received
+        if stale:
+            self.backend.lost_in_use(self)
         return TerminatedError(
             f"the backend closed {when}", sent=Sent.MAYBE if stale else Sent.YES
         )

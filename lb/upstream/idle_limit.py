@@ -4,8 +4,9 @@ A request that goes out while its connection is being closed fails, and one that
 not be repeated fails for good: it is the commonest 502 in the field. So connections
 are not used again for as long as their backend's own limit, whatever the settings say.
 It is learned from the `Keep-Alive: timeout=` of answers, and from closes seen on idle
-connections: the shortest idle time that ended so is the estimate, and it grows again
-slowly while nothing contradicts it.
+connections, or on those that were idle until a request crossed the close: the shortest
+idle time that ended so is the estimate, and it grows again slowly while nothing
+contradicts it.
 
 A backend that ends closes connections of all ages at once; that says nothing of its
 limit, nor does a close right behind an answer. One estimate for each backend and

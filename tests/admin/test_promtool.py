@@ -153,6 +153,11 @@ CASES = {
         {PROBED: "0+15x80", TAKEN_OUT: f"0{EVER}"},
         BACKEND,
     ),
+    "EvenhandSpansMissing": Case(
+        {'evenhand_spans_total{result="lost"}': "0+1x80"},
+        {'evenhand_spans_total{result="sent"}': "0+1x80"},
+        {"result": "lost"},
+    ),
     "EvenhandTakenOutForLong": Case(
         {TAKEN_OUT: "1+0x3000"}, {TAKEN_OUT: "0+0x3000"}, BACKEND, minutes=12 * 60 + 5
     ),

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from lb.model import Verdict, Wish
-from lb.shm import edit_table, publish
+from lb.shm import Record, Standing, edit_table, publish
 from tests.shm.children import backends
 from tests.shm.requests import begin, passage, serve
 
@@ -22,6 +22,11 @@ def test_ready_is_who_has_a_worker_and_a_backend(scene: Scene) -> None:
     assert scene.get("/readyz")["ready"] is True
     for row in (0, 1):
         scene.judge(row, Verdict.DOWN)
+    told = scene.get("/readyz")
+    assert (told["ready"], told["available"]) == (True, 0), "in panic all are served"
+    for row in (0, 1):
+        gone = Standing(Verdict.DOWN, is_gone=True)
+        scene.pen.judge(row, row + 1, Record(gone, since=1000.0))
     answer = scene.ask("GET", "/readyz")
     assert answer.status_code == 503
     assert answer.json["reason"] == "no backend is available"

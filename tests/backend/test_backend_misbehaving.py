@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -138,3 +140,11 @@ def test_without_a_file_of_its_own_it_serves_without_controls(
     running.wait_answering()
     assert "has no controls: " in running.output()
     assert not demo_orders.give(str(port), "dead", time.time() + 10)
+
+
+def test_it_outlives_the_loss_of_its_file(told: RunningBackend) -> None:
+    """Memory is cleaned up by others, too, when a user logs out."""
+    path_of(str(told.port)).unlink()
+    os.kill(told.server_pids()[0], signal.SIGKILL)
+    wait_for(lambda: "has no controls: cannot read" in told.output(), "its return")
+    told.wait_answering()

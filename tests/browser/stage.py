@@ -52,7 +52,7 @@ class Stage:
             "LB_BIND": f"127.0.0.1:{self.port}",
             "LB_STATE__PATH": str(folder / "state"),
             "LB_HEALTH__KIND": "http",
-            "LB_HEALTH__SLOW_START": "2",
+            "LB_HEALTH__SLOW_START": "1",
             **env,
         }
         command = [sys.executable, "-m", "backend.load", "--controls"]

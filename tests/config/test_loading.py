@@ -249,3 +249,15 @@ def test_importing_reads_nothing(tmp_path: Path) -> None:
         command, cwd=tmp_path, env=environ, capture_output=True, timeout=60, text=True
     )
     assert (ended.stdout, ended.stderr) == ("imported\n", "")
+
+
+def test_names_of_the_admin_app_are_names_or_addresses(tmp_path: Path) -> None:
+    environ = {"LB_ADMIN__HOSTS": "LB.example, 10.0.0.1, [::1], fe80::2"}
+    hosts = load(environ, tmp_path).admin.hosts
+    assert hosts == ("lb.example", "10.0.0.1", "::1", "fe80::2")
+
+
+@pytest.mark.parametrize("name", ["cafe:80", "10.0.0.1:80", "[::1]:80", "*", ":"])
+def test_a_name_with_a_port_would_never_match(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="not a host's name"):
+        load({"LB_ADMIN__HOSTS": name}, tmp_path)

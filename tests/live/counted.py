@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
-from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -181,10 +180,3 @@ class Clients:
             else:
                 reason = fields["Proxy-Status"].partition("error=")[2].partition(";")[0]
                 self.counts[f"own {reason}"] += 1
-
-
-def close_all(backends: list[Backend]) -> None:
-    """End the backends, whatever became of them."""
-    for backend in backends:
-        with suppress(OSError):
-            backend.close()

@@ -6,9 +6,10 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
-from collections import Counter
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,10 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from lb.admin.serving import THREADS
-from tests.live.client import Client, fetch, get, request
+from lb.admin.streaming import ALIVE_S, MOST_STREAMS
+from tests.live.client import fetch, get
 from tests.live.server import Server
-from tests.processes import free_port
+from tests.processes import ROOT, free_port
 from tests.waiting import DEADLINE_S, wait_for
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.live.conftest import Scripted, StartServer
-    from tests.live.scripted import Talk
 
 pytestmark = pytest.mark.live
 
@@ -98,86 +99,6 @@ class StartAdmin:
 def start_admin(tmp_path: Path) -> Iterator[StartAdmin]:
     with ExitStack() as stack:
         yield StartAdmin(tmp_path, stack)
-
-
-def statuses_of_clients(port: int, count: int) -> Counter[int]:
-    """What so many requests of many kinds got, on several connections."""
-    got: Counter[int] = Counter()
-    for number in range(count // 10):
-        with Client(port) as client:
-            for turn in range(10):
-                target = (b"/a", b"/a", b"/missing", b"/broken")[(number + turn) % 4]
-                method = b"POST" if turn % 3 == 0 else b"GET"
-                body = b"x" * 10 if method == b"POST" else b""
-                got[client.ask(request(method, target, body=body)).status] += 1
-    return got
-
-
-def test_metrics_are_what_clients_and_backends_counted(
-    start_server: StartServer, start_admin: StartAdmin, scripted: Scripted
-) -> None:
-    """Equal to the request, also after a worker was killed and replaced."""
-    one, two = scripted("one"), scripted("two")
-    seen: dict[str, Counter[bytes]] = {"one": Counter(), "two": Counter()}
-    lock = threading.Lock()
-
-    def answering(status: bytes) -> Any:
-        def script(talk: Talk) -> None:
-            talk.read_body()
-            with lock:
-                seen[talk.backend.name][status] += 1
-            talk.send(b"HTTP/1.1 " + status + b" x\r\nContent-Length: 5\r\n\r\nhello")
-
-        return script
-
-    for backend in (one, two):
-        for target, status in (
-            (b"/a", b"200"),
-            (b"/missing", b"404"),
-            (b"/broken", b"500"),
-        ):
-            backend.scripts[target] = answering(status)
-    server = start_server(
-        "fast", "-w", "2",
-        LB_BACKENDS=f"{one.address},{two.address}",
-        LB_HEALTH__INTERVAL=HOUR_S,
-    )  # fmt: skip
-    server.wait_answering(2)
-    admin = start_admin(server)
-    admin.wait_serving()
-    clients = statuses_of_clients(server.port, 200)
-    victim = server.worker_pids()[0]
-    os.kill(victim, signal.SIGKILL)
-    wait_for(lambda: victim not in server.worker_pids(), "the worker's end")
-    server.wait_answering(2)
-    again = admin.metrics()
-    probing = again["evenhand_requests_total 2xx"]  # of the waits themselves
-    clients += statuses_of_clients(server.port, 200)
-
-    found = admin.metrics()
-    for name in ("one", "two"):
-        attempts = found[f"evenhand_backend_attempts_total {name}"]
-        by_class = {c: found[f"evenhand_backend_requests_total {name} {c}"]
-                    for c in ("2xx", "4xx", "5xx")}  # fmt: skip
-        counted = seen[name]
-        assert by_class["4xx"] == counted[b"404"]
-        assert by_class["5xx"] == counted[b"500"]
-        assert attempts == sum(by_class.values())
-        duration = "evenhand_backend_request_duration_seconds_count"
-        assert found[f"{duration} {name}"] == attempts
-        assert found[f"evenhand_backend_requests_in_flight {name}"] == 0
-    assert sum(c[b"200"] for c in seen.values()) == clients[200]
-    assert found["evenhand_requests_total 4xx"] == clients[404]
-    assert found["evenhand_requests_total 5xx"] == clients[500]
-    # All that came back 200 and was not ours were the waits for an answer.
-    waits = found["evenhand_requests_total 2xx"] - clients[200]
-    assert 1 <= waits <= probing
-    posts = sum(1 for n in range(20) for t in range(10) if t % 3 == 0) * 2
-    received = sum(found[f"evenhand_backend_received_bytes_total {n}"] for n in seen)
-    assert received == 10 * posts
-    for key, value in again.items():
-        if "_total" in key and not key.startswith("evenhand_admin"):
-            assert found[key] >= value, key
 
 
 def test_a_verdict_is_heard_within_3_seconds(
@@ -276,22 +197,6 @@ def test_idle_connections_are_told(
     wait_for(lambda: idle() == 1, "a heartbeat that tells of the idle connection")
 
 
-def test_traceparent_passes_untouched(
-    start_server: StartServer, scripted: Scripted
-) -> None:
-    """Trace context is between clients and backends: not made, joined or changed."""
-    one = scripted("one")
-    server = start_server("fast", LB_BACKENDS=one.address)
-    server.wait_answering()
-    trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    state = b"rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"
-    lines = (b"traceparent: " + trace, b"tracestate: " + state)
-    assert fetch(server.port, get(b"/traced", *lines)).status == 200
-    (talk,) = one.seen(b"/traced")
-    assert talk.values(b"traceparent") == [trace]
-    assert talk.values(b"tracestate") == [state]
-
-
 def test_it_starts_before_the_balancer_and_outlives_it(
     start_server: StartServer, start_admin: StartAdmin, scripted: Scripted
 ) -> None:
@@ -322,6 +227,7 @@ def test_it_says_at_the_start_who_may_change_something(start_admin: StartAdmin) 
     [
         ((), {"LB_ADMIN__BIND": "0.0.0.0:19900"}),
         (("-b", "0.0.0.0:19900"), {}),
+        (("-b", ":19900"), {}),
         ((), {"LB_ADMIN__HOSTS": "a b"}),
     ],
 )
@@ -333,6 +239,39 @@ def test_without_a_token_it_does_not_listen_beyond_loopback(
     assert admin.process.wait(DEADLINE_S) == 1
     (line,) = [x for x in admin.errors().splitlines() if x.startswith("evenhand: ")]
     assert "token" in line or "admin.hosts" in line
+
+
+def test_a_socket_that_is_handed_down_is_looked_at_too(tmp_path: Path) -> None:
+    """Its descriptor does not say who can reach it."""
+    with socket.create_server(("0.0.0.0", 0)) as sock:
+        ended = subprocess.run(
+            [sys.executable, "-m", *COMMAND, "-b", f"fd://{sock.fileno()}"],
+            env=os.environ | {"LB_STATE__PATH": str(tmp_path / "state")},
+            cwd=ROOT,
+            pass_fds=[sock.fileno()],
+            capture_output=True,
+            text=True,
+            timeout=2 * DEADLINE_S,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert "beyond loopback: set admin.token" in ended.stderr
+    assert "Booting worker" not in ended.stderr
+
+
+def test_a_token_is_not_taken_away_while_it_listens(
+    tmp_path: Path, start_admin: StartAdmin
+) -> None:
+    """A reload by SIGHUP keeps the sockets, wherever they can be reached from."""
+    toml = tmp_path / "lb.toml"
+    toml.write_text("admin.token = 'secret'\n")
+    admin = start_admin(LB_CONFIG=str(toml))
+    admin.wait_serving()
+    toml.write_text("")
+    os.kill(admin.process.pid, signal.SIGHUP)
+    wait_for(lambda: admin.errors().count("Booting worker") == 2, "a new worker")
+    wait_for(lambda: admin.errors().count("Worker exiting") == 1, "the old one's end")
+    assert admin.ask("POST", "/api/v1/reload").status_code == 401
 
 
 def test_a_taken_port_ends_the_start(start_admin: StartAdmin) -> None:
@@ -353,6 +292,27 @@ def test_it_stops_at_once_while_somebody_listens(start_admin: StartAdmin) -> Non
     assert time.monotonic() - begun < 4.0
     answer.close()
     assert admin.living() == []
+
+
+def test_streams_that_nobody_listens_to_make_room_at_once(
+    start_admin: StartAdmin,
+) -> None:
+    """Also quiet ones, which say nothing for `ALIVE_S`."""
+    admin = start_admin()
+    admin.wait_serving()
+
+    def listen() -> requests.Response:
+        return admin.ask("GET", "/api/v1/events/stream", stream=True)
+
+    def has_room() -> bool:
+        with listen() as answer:
+            return answer.ok
+
+    listeners = [listen() for _ in range(MOST_STREAMS)]
+    assert listen().status_code == 503
+    for answer in listeners:
+        answer.close()
+    wait_for(has_room, "room", timeout_s=ALIVE_S / 2)
 
 
 def test_a_reload_is_planned_and_asked_for(

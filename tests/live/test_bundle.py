@@ -74,9 +74,12 @@ def test_the_demos_own_settings_are_in_the_procfile_alone() -> None:
 
 
 class Bundle:
-    """A running `honcho start` of the real Procfile, moved to free ports."""
+    """A running `honcho start` of the real Procfile, moved to free ports.
 
-    def __init__(self, folder: Path) -> None:
+    `env` overrides the demo's settings.
+    """
+
+    def __init__(self, folder: Path, **env: str) -> None:
         self.port, self.admin_port = free_port(), free_port()
         self.backend_ports = [free_port() for _ in range(3)]
         self._mark = uuid.uuid4().hex
@@ -94,6 +97,7 @@ class Bundle:
             "PATH": path,
             "PYTHONUNBUFFERED": "1",
             BUNDLE: self._mark,
+            **env,
         }
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
@@ -189,7 +193,7 @@ def test_two_bundles_serve_side_by_side_and_end_without_a_trace(
 
 def test_a_killed_backend_returns_and_the_bundle_goes_on(tmp_path: Path) -> None:
     """Its small parent starts it again; nothing else notices."""
-    bundle = Bundle(tmp_path)
+    bundle = Bundle(tmp_path, LB_HEALTH__SLOW_START="0")
     try:
         bundle.wait_serving()
         port = bundle.backend_ports[0]

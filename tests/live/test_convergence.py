@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from lb.shm import Event
+    from lb.shm import Happening
     from tests.live.faults import FaultyBackend
 
 pytestmark = pytest.mark.live
@@ -95,11 +95,11 @@ def test_the_last_worker_acts_within_a_millisecond(scene: Scene, how: str) -> No
 def die_and_return(scene: Scene, clients: Clients) -> Death:
     """Kill the first backend under load, and start it again when it is DOWN."""
     killed = scene.one.kill()
-    wait_for(lambda: scene.is_out("one"), "its death to be noticed")
     with SharedFile.open(scene.server.state) as file:
-        decided = next(e.at for e in file.events().found if is_end(e, killed))
+        wait_for(lambda: ends(file, killed), "its death to be noticed")
+        decided = ends(file, killed)[0]
         wait_for(lambda: time() > decided + AFTER_S, "some requests more")
-        recent = [r for r in file.recent() if r.began > killed]
+        recent = [record for record in file.recent() if record.began > killed]
         at_one = [r.began for r in recent if "one" in (r.backend, *r.tried_names)]
         asked: dict[int, float] = {}
         for each in sorted(recent, key=lambda record: record.began):
@@ -115,18 +115,22 @@ def die_and_return(scene: Scene, clients: Clients) -> Death:
         killed=killed,
         decided=decided,
         chosen=max(at_one, default=killed),
-        asked=max(asked.values()),
+        asked=max(asked.values(), default=time()),
         workers=len(asked),
         probed=probed,
         served=served,
     )
 
 
-def is_end(event: Event, after: float) -> bool:
-    """Whether it tells that a backend is out from then on."""
-    what = event.what
+def ends(file: SharedFile, after: float) -> list[float]:
+    """When a backend was told to be out, after unix time `after`."""
+    return [e.at for e in file.events().found if e.at > after and is_end(e.what)]
+
+
+def is_end(what: Happening) -> bool:
+    """Whether a backend is out from then on."""
     is_down = what.kind is EventKind.VERDICT and what.after == Verdict.DOWN
-    return event.at > after and (is_down or what.kind is EventKind.EJECTED)
+    return is_down or what.kind is EventKind.EJECTED
 
 
 def say(what: str, times_s: Sequence[float]) -> None:

@@ -16,16 +16,18 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lb.shm import SharedFile
+from tests.live.client import Client, get
 from tests.live.counted import Backend, Clients
 from tests.live.test_admin import Admin
 from tests.processes import free_port
-from tests.waiting import wait_for
+from tests.waiting import DEADLINE_S, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.live.conftest import StartServer
+    from tests.live.conftest import Scripted, StartServer
+    from tests.live.scripted import Talk
     from tests.live.server import Server
 
 pytestmark = pytest.mark.live
@@ -284,6 +286,9 @@ def check(scene: Scene) -> None:
     assert total(told, "worker_requests_in_flight") == 0
     assert total(told, "worker_requests_total") == total(told, "requests_total")
     assert told["workers"] == scene.workers() == 2
+    assert total(told, "worker_generations_behind") == 0
+    assert total(told, "worker_settings_behind") == 0
+    assert total(told, "set_queued_requests") == 0
 
 
 def check_failures(scene: Scene, told: Told) -> None:
@@ -343,3 +348,50 @@ def check_attempts(scene: Scene, told: Told) -> None:
     ended = total(told, "requests_total")
     assert ended <= attempts - retries <= ended + scene.clients.lost
     assert total(told, "unrouted_requests_total") == 0
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_who_waits_and_who_is_served_is_told(
+    tmp_path: Path, start_server: StartServer, scripted: Scripted, lane: str
+) -> None:
+    """By set, by worker and by backend, while a full backend answers nobody."""
+    one, other = scripted("one"), scripted("other")
+    go = threading.Event()
+
+    def hold(talk: Talk) -> None:
+        go.wait(DEADLINE_S)
+        talk.reply(b"at last")
+
+    one.scripts[b"/"] = hold
+    toml = tmp_path / "lb.toml"
+    toml.write_text(
+        f"""
+        backends = [{{ name = "one", address = "127.0.0.1:{one.port}", max_in_flight = 1 }}]
+        sets.idle.backends = ["{other.address}"]
+        log.access = "off"
+        health.interval = 3600
+        """
+    )
+    server = start_server(lane, LB_CONFIG=str(toml))
+    wait_for(server.state.exists, "the shared file")
+    own = {"LB_STATE__PATH": str(server.state), "LB_CONFIG": str(toml)}
+    admin = Admin(tmp_path / "admin", **own)
+    with ExitStack() as stack:
+        stack.callback(admin.kill)
+        stack.callback(go.set)
+        admin.wait_serving()
+        clients = [stack.enter_context(Client(server.port)) for _ in range(5)]
+        for client in clients:
+            client.send(get())
+        wanted = {
+            "evenhand_set_queued_requests default": 4,
+            "evenhand_set_queued_requests idle": 0,
+            "evenhand_worker_queued_requests 0": 4,
+            "evenhand_backend_requests_in_flight one": 1,
+            "evenhand_worker_requests_in_flight 0": 1,
+        }
+        wait_for(lambda: wanted.items() <= admin.metrics().items(), f"{wanted}")
+        go.set()
+        assert [client.answer().body for client in clients] == [b"at last"] * 5
+        nobody = dict.fromkeys(wanted, 0)
+        wait_for(lambda: nobody.items() <= admin.metrics().items(), "nobody to wait")

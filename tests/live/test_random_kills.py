@@ -130,9 +130,8 @@ def test_only_what_a_killed_worker_had_in_hand_is_lost(scene: Scene) -> None:
     """With a backend that dies and returns meanwhile, whoever judges it then."""
     seed = int(os.environ.get("EVENHAND_SEED") or random.randrange(1 << 32))
     chance = random.Random(seed)
-    # A new worker's connections are all new: the backend's death may cost more of the
-    # budget than the default has.
-    server = scene.serve(LB_RETRIES__MIN="16")
+    # It dies more often than a backend may without being held down for it.
+    server = scene.serve(LB_HEALTH__FLAP__CHANGES="0")
     killer = Killer(scene, chance)
     again_s: list[float] = []
     with Clients(server.port) as clients:

@@ -56,6 +56,17 @@ def test_a_name_given_twice_is_one_backend(scene: Scene) -> None:
     assert [row.backend.name for row in rows] == ["web2"]
 
 
+def test_an_address_of_several_sets_names_nobody(scene: Scene) -> None:
+    """Only one of them would be drained, and who asked would think that all are."""
+    twin = Backend("api1", Address("127.0.0.1", 1), group="api")
+    add(scene.file, [twin], sets=["api"])
+    with pytest.raises(OperationError, match="is web1, api1: say by name which"):
+        set_wish(scene.file, ["127.0.0.1:1"], Wish.DRAIN)
+    assert set(wishes(scene).values()) == {Wish.READY}
+    set_wish(scene.file, ["api1"], Wish.DRAIN)
+    assert wishes(scene)["web1"] is Wish.READY
+
+
 def test_long_lists_are_cut_in_a_message(scene: Scene) -> None:
     add(scene.file, backends(*range(10, 40)))
     with pytest.raises(OperationError, match=r"and 13 more$"):

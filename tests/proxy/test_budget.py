@@ -150,7 +150,7 @@ class BudgetMachine(RuleBasedStateMachine):
             retrying = sum(len(w.admitted) for w in self.workers)
             assert retrying <= max(LEAST, running * SHARE / 100)
         else:
-            worker.tally.leave_retry(entered, is_refused=True)
+            worker.tally.leave_retry(entered)
 
     @rule(which=st.integers(0, 3), row=st.integers(0, 1))
     def enter(self, which: int, row: int) -> None:
@@ -189,6 +189,7 @@ def test_a_set_that_does_nothing_may_still_retry(tmp_path: Path) -> None:
     held = [p.budget.enter(p.members[0], p.members) for p in (a, b, a)]
     assert None not in held
     assert b.budget.enter(b.members[1], b.members) is None
+    b.budget.refuse(b.members[1])
     totals = a.file.totals()
     assert totals[b.members[1].id].refused_retries == 0, "nothing was ever tried there"
     b.tally.attempt(b.members[1], is_retry=False)
@@ -236,7 +237,8 @@ def test_threads_count_under_the_lock(tmp_path: Path) -> None:
     tally = LockedTally(worker.slot)
     entered = tally.enter_retry(worker.members[0])
     assert worker.loads.retrying(worker.members) == 1
-    tally.leave_retry(entered, is_refused=True)
+    tally.leave_retry(entered)
     assert worker.loads.retrying(worker.members) == 0
+    tally.refuse_retry(worker.members[0])
     assert worker.file.cells[entered.block + Counter.REFUSED] == 1
     worker.die()

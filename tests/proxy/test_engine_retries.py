@@ -90,7 +90,7 @@ def test_over_the_budget_the_error_goes_to_the_client_and_is_counted(
     make: Make, fault: bytes
 ) -> None:
     scene = make(options=RetryOptions(BudgetLimits(20, 2)))
-    scene.script(1, *[Script(fault) for _ in range(4)])
+    scene.script(1, *[Script(fault) for _ in range(5)])
     scene.script(2, *[Script(ONCE) for _ in range(3)])
     held = [ask(scene), ask(scene)]
     assert retrying(scene) == 2, "they are tried again until their responses are over"
@@ -108,7 +108,7 @@ def test_over_the_budget_the_error_goes_to_the_client_and_is_counted(
 
 def test_a_share_of_the_requests_in_flight_may_be_retries(make: Make) -> None:
     scene = make(options=RetryOptions(BudgetLimits(50, 0)))
-    scene.script(1, *[Script(CLOSES) for _ in range(4)])
+    scene.script(1, *[Script(CLOSES) for _ in range(5)])
     scene.script(2, *[Script(ONCE) for _ in range(8)])
     held = [ask(scene, first=2) for _ in range(4)]
     held += [ask(scene), ask(scene), ask(scene)]
@@ -124,6 +124,31 @@ def make_one_more_than_half(scene: Scene) -> None:
     ask(scene)
 
 
+def test_requests_of_a_backend_that_died_go_elsewhere_whatever_the_budget(
+    make: Make,
+) -> None:
+    """Over the budget it is looked, once for many, whether anybody listens there."""
+    scene = make(options=RetryOptions(BudgetLimits(0, 0)))
+    scene.script(1, Script(CLOSES), REFUSES, Script(CLOSES), Script(OK))
+    scene.script(2, Script(ONCE))
+    response = ask(scene)
+    assert (retrying(scene), refused(scene)) == (0, 0)
+    response.finish()
+    with pytest.raises(TerminatedError):
+        ask(scene)  # it lives again
+    scene.script(1, Script(CLOSES), REFUSES)
+    with pytest.raises(TerminatedError):
+        ask(scene)  # it did, a moment ago
+    assert refused(scene) == 2
+
+
+def test_no_post_goes_elsewhere_because_its_backend_died(make: Make) -> None:
+    scene = make(options=RetryOptions(BudgetLimits(0, 0)))
+    scene.script(1, Script(CLOSES), REFUSES)
+    with pytest.raises(TerminatedError):
+        ask(scene, b"POST")
+
+
 def test_what_reached_no_backend_costs_no_budget(make: Make) -> None:
     """Or none could die without errors: refused connects, and stale connections."""
     scene = make(options=RetryOptions(BudgetLimits(0, 0)))
@@ -136,7 +161,7 @@ def test_what_reached_no_backend_costs_no_budget(make: Make) -> None:
     assert (held.head.status, retrying(scene)) == (200, 0)
     assert stale.is_closed
     held.finish()
-    scene.script(1, Script(CLOSES))
+    scene.script(1, Script(CLOSES), Script(OK))
     with pytest.raises(TerminatedError):
         ask(scene)
     assert refused(scene) == 1
@@ -207,7 +232,7 @@ def test_a_retry_stays_in_its_set(tmp_path: Path) -> None:
 
 def test_other_settings_are_followed_at_once(make: Make) -> None:
     scene = make(options=RetryOptions(BudgetLimits(0, 0)))
-    scene.script(1, Script(CLOSES), Script(BUSY))
+    scene.script(1, Script(CLOSES), Script(OK), Script(BUSY))
     scene.script(2, Script(ONCE), Script(ONCE))
     with pytest.raises(TerminatedError):
         ask(scene)

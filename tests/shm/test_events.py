@@ -168,6 +168,20 @@ def test_the_last_are_kept_and_the_lost_are_counted(file: SharedFile) -> None:
     assert [e.what.after for e in found.found] == list(range(5, EVENTS_KEPT + 5))
 
 
+def test_one_that_is_overwritten_while_it_is_read_is_lost_too(
+    file: SharedFile,
+) -> None:
+    """The writer of the next has begun, and nobody can read the oldest any more."""
+    before = file.events_end()
+    for number in range(EVENTS_KEPT):
+        what = Happening(EventKind.WEIGHT, after=number)
+        write_event(file.cells, file.geometry, Ring.TABLE, what, at=1.0 + number)
+    oldest = file.geometry.events(Ring.TABLE)
+    file.cells[oldest + EventCell.WRITTEN] = 2 * EVENTS_KEPT + 1
+    found = file.events(before)
+    assert (found.lost, len(found.found)) == (1, EVENTS_KEPT - 1)
+
+
 def test_of_another_file_everything_is_new(file: SharedFile) -> None:
     write_event(file.cells, file.geometry, Ring.TABLE, Happening(EventKind.OTHER))
     assert len(file.events(Cursor(1, 50, 50)).found) == 1

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lb.errors import TerminatedError
 from lb.http1.response import ResponseParser
 from lb.upstream.idle_limit import GROWTH, LEAST_S, RELEARN_S, IdleLimit, stay_below
 from tests.streams.pairs import hub_until
@@ -140,6 +141,28 @@ def test_a_close_that_is_seen_on_an_idle_connection_teaches(hub_place: Place) ->
     hub_until(lambda: not backend.idle_connections)
     assert backend.idle_limit.source == "closes"
     assert 1.9 < backend.idle_limit.keep_s < 2.5
+
+
+@pytest.mark.parametrize(("crossed", "source"), [(True, "closes"), (False, "settings")])
+def test_a_close_that_crosses_a_request_teaches(
+    hub_place: Place, crossed: bool, source: str
+) -> None:
+    """As clients do that ask just as often as their backend has had enough."""
+    backend = hub_place.backend
+    connection = hub_place.connect()
+    connection.requests = 1
+    backend.put(connection, connection.born)
+    connection.idle_since -= 3.0
+    assert backend.take_idle(connection.born) is connection
+    connection.requests = 2
+    connection.send(b"GET / HTTP/1.1\r\n\r\n")
+    if not crossed:
+        connection.taken_at -= 1.0  # it thought about it for a second
+    hub_place.far[0].close()
+    with pytest.raises(TerminatedError):
+        connection.read_head(b"GET")
+    assert backend.idle_limit.source == source
+    assert backend.idle_limit.keep_s == pytest.approx(2.0 if crossed else MOST_S)
 
 
 def test_an_idle_connection_that_expired_is_no_close(hub_place: Place) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from tests.streams.pairs import hub_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from lb.upstream.connection import Connection
 
@@ -33,8 +35,8 @@ class Place:
         self.far: list[socket.socket] = []
         self.backend = self.live()
 
-    def live(self, **limits: float) -> LiveBackend:
-        where = Address(*self.listener.getsockname())
+    def live(self, *, address: Address | None = None, **limits: float) -> LiveBackend:
+        where = address or Address(*self.listener.getsockname())
         bounds = {"idle": 3, "idle_s": 60.0, "age_s": 600.0, **limits}
         return LiveBackend(
             Backend("b", where),
@@ -202,6 +204,26 @@ def test_a_taken_connection_has_no_deadline_left(place: Place) -> None:
     assert taken is connection
     assert taken.stream.deadline > monotonic() + 1e6
     taken.close()
+
+
+def test_a_backend_is_dead_when_nobody_listens(place: Place) -> None:
+    """Who was alive is believed to be for a moment."""
+    backend, anew = place.backend, place.live()
+    assert not backend.is_dead(PATIENCE_S)
+    place.listener.close()
+    assert not backend.is_dead(PATIENCE_S)
+    assert anew.is_dead(PATIENCE_S)
+
+
+def test_a_full_queue_is_no_death(place: Place, tmp_path: Path) -> None:
+    """A unix socket refuses as if nobody listened, but for the error's number."""
+    path = str(tmp_path / "full")
+    with socket.socket(socket.AF_UNIX) as listener, ExitStack() as stack:
+        listener.bind(path)
+        listener.listen(0)
+        backend = place.live(address=Address(path=path))
+        stack.enter_context(socket.socket(socket.AF_UNIX)).connect(path)
+        assert not backend.is_dead(0.1)
 
 
 def test_idle_connections_of_a_backend_that_is_down_are_closed(place: Place) -> None:

@@ -66,6 +66,7 @@ export class Actions {
    * @param {() => Promise<void>} doIt
    */
   async #change(name, doIt) {
+    this.complain("", name);
     try {
       await doIt();
     } catch (error) {

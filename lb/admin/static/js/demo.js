@@ -86,6 +86,7 @@ export class Demo {
    * @param {string} [name]
    */
   async #order(what, body, done, name) {
+    this.complain("", name);
     try {
       await call("POST", `/api/v1/demo/${what}`, body);
       this.tell(done);

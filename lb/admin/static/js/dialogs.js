@@ -3,11 +3,12 @@
  * Dialogs: questions with an answer, and sheets that only tell something.
  *
  * The browser's own `dialog` keeps the focus inside, closes on Escape and gives the
- * focus back. There is one at a time; a second question waits in the promise of the
- * first.
+ * focus back. One may open another, which lies above it.
  */
 
 import { h } from "./dom.js";
+
+let opened = 0;
 
 /**
  * An open dialog: `body` is to be filled, `closed` settles with the answer given.
@@ -22,13 +23,14 @@ import { h } from "./dom.js";
  */
 export function open(title, { wide = false, asks = false } = {}) {
   const body = h("div", { class: "dialog-body" });
+  const id = `dialog-${++opened}`;
   const node = h(
     "dialog",
-    { class: wide ? "sheet wide" : "sheet", "aria-labelledby": "dialog-title" },
+    { class: wide ? "sheet wide" : "sheet", "aria-labelledby": id },
     h(
       "div",
       { class: "dialog-head" },
-      h("h2", { id: "dialog-title", text: title }),
+      h("h2", { id, text: title }),
       !asks && h("button", { class: "quiet", type: "button", text: "Close", onclick: () => node.close("") }),
     ),
     body,

@@ -19,7 +19,7 @@ export class Events {
     this.openBackend = openBackend;
     this.list = byId("events-list");
     this.about = byId("events-about");
-    /** @type {Map<string, import("./row.js").Wished>} the last wish, by backend's name */
+    /** @type {Map<string, import("./standing.js").Wished>} the last wish, by backend's name */
     this.wishes = new Map();
     /** @type {Set<string>} */
     this.ids = new Set();
@@ -35,8 +35,9 @@ export class Events {
 
   /** @param {any} event */
   hear(event) {
-    if (this.ids.has(event.id)) return;
-    this.ids.add(event.id);
+    const id = `${event.id} ${event.at}`; // another balancer counts from one again
+    if (this.ids.has(id)) return;
+    this.ids.add(id);
     if (event.kind === "wish") this.wishes.set(event.backend, { at: event.at, who: event.who });
     const { tone, words } = told(event);
     this.list.prepend(
@@ -59,11 +60,6 @@ export class Events {
     this.#count();
   }
 
-  /** Another balancer runs: its events are numbered anew. */
-  forget() {
-    this.ids.clear();
-  }
-
   #count() {
     const lost = this.lost ? `, ${things(this.lost, "event")} lost` : "";
     say(this.about, `the last ${this.list.children.length}${lost}`);
@@ -78,7 +74,7 @@ export class Events {
 }
 
 /** @type {Record<string, string>} who it is about where no backend is */
-const WHO = { worker_came: "worker", worker_went: "worker", checker: "checker", settings: "settings", panic: "set" };
+const WHO = { worker_came: "worker", worker_went: "worker", checker: "checker", settings: "settings", panic: "set", demo: "demo" };
 
 /**
  * An event in words, and how it is meant: good, bad, warn or plain.
@@ -115,7 +111,7 @@ export function told(event) {
     case "checker":
       return { tone: "plain", words: `is now${numbered(after)}` };
     case "demo":
-      return { tone: "warn", words: `demo${by}` };
+      return { tone: "warn", words: event.backend ? "is to be" : "asked for" };
     case "settings":
       return { tone: "plain", words: `put in force${by}` };
     default:

@@ -27,6 +27,9 @@ import { Workers } from "./workers.js";
 const STALE_S = 3;
 
 const CHECK_MS = 500;
+
+/** Milliseconds after the opening from which on a page without figures says why. */
+const SLOW_MS = 5000;
 const REFRESH_MS = 5000;
 
 const page = document.documentElement;
@@ -51,6 +54,7 @@ const table = new Table({
 /** Why there are no new figures though the stream stands; empty where there are. */
 let unavailable = "";
 let wasLive = false;
+let wasEverLive = false;
 
 /** @type {number | undefined} the step up to which lines are drawn */
 let drawnAt;
@@ -102,9 +106,13 @@ function check() {
   const stream = isLive ? "live" : figures.latest || unavailable ? "stale" : "connecting";
   mark(page, "data-stream", stream);
   say(byId("link-words"), linkWords(stream));
-  overview.show(isLive ? stateOf(figures.latest) : oldState());
+  const state = isLive ? stateOf(figures.latest) : oldState();
+  overview.show(state);
+  // A tab that is not looked at gets no news, and so it shows none.
+  document.title = document.hidden ? "Evenhand" : `${state.words} · Evenhand`;
   if (isLive !== wasLive) {
-    if (isLive && figures.latest) announce("Figures are live.");
+    if (isLive && wasEverLive) announce("Figures are live again.");
+    wasEverLive ||= isLive;
     wasLive = isLive;
   }
 }
@@ -112,14 +120,18 @@ function check() {
 /** @param {string} stream */
 function linkWords(stream) {
   if (stream === "live") return "live";
-  if (!figures.latest) return "connecting";
+  if (!figures.latest) return unavailable ? "no figures" : "connecting";
   return `figures are ${span(figures.age())} old`;
 }
 
 /** @returns {import("./overview.js").State} */
 function oldState() {
   if (unavailable) return { level: "down", isLoud: true, words: "No balancer to be seen", why: unavailable };
-  if (!figures.latest) return { level: "warning", isLoud: false, words: "Connecting", why: "" };
+  if (!figures.latest) {
+    const isSlow = performance.now() > SLOW_MS;
+    const why = isSlow ? "The stream does not open; trying again. 24 may be open at a time." : "";
+    return { level: "warning", isLoud: isSlow, words: "Connecting", why };
+  }
   const last = stateOf(figures.latest);
   const how = snapshots.isOpen ? "The admin process says nothing" : "The admin process cannot be reached";
   return {
@@ -178,6 +190,7 @@ document.addEventListener("visibilitychange", () => {
     else stream.open();
   }
   figures.pause();
+  check();
   if (!document.hidden) quietly(loadSeries());
 });
 

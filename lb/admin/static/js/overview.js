@@ -6,7 +6,7 @@
 import { Sparkline } from "./chart.js";
 import { byId, h, mark, say } from "./dom.js";
 import { count, latency, percent, rate, span, things } from "./format.js";
-import { standing } from "./row.js";
+import { standing } from "./standing.js";
 
 /**
  * @typedef {object} State
@@ -149,7 +149,7 @@ export class Overview {
     say(this.values.p99, latency(snapshot.latency?.p99_s));
     const seconds = snapshot.latency_window_s;
     const lately = `last ${seconds > 50 ? "minute" : span(seconds || 1)}`;
-    say(this.notes.p50, `half are faster, ${lately}`);
+    say(this.notes.p50, lately);
     say(this.notes.p99, lately);
     say(this.values.flying, count(flying));
     say(this.values.clients, count(snapshot.totals.connections));

@@ -6,60 +6,7 @@
 import { Sparkline } from "./chart.js";
 import { h, mark, say } from "./dom.js";
 import { count, latency, percent, rate, span } from "./format.js";
-
-/**
- * What a backend is at, in one word with its meaning: the table and the flow say the same.
- * @param {any} backend
- * @returns {{word: string, tone: "good" | "bad" | "warn" | "calm" | "plain"}}
- */
-export function standing(backend) {
-  const { wish, verdict, in_flight: flying } = backend;
-  if (wish === "drain") return { word: flying ? `draining, ${flying} left` : "drained", tone: "calm" };
-  if (wish === "maint") return { word: flying ? `maint, ${flying} left` : "maintenance", tone: "calm" };
-  if (verdict === "down") return { word: "down", tone: "bad" };
-  if (backend.ejected) return { word: "ejected", tone: "bad" };
-  if (backend.is_gone || backend.share === 0) return { word: "asks for none", tone: "warn" };
-  if (verdict === "unknown") return { word: "not checked yet", tone: "plain" };
-  if (backend.share < 100) return { word: `up, at ${backend.share} %`, tone: "warn" };
-  return { word: "up", tone: "good" };
-}
-
-/**
- * The verdict as tests and styles know it.
- * @param {any} backend
- */
-export function verdictOf(backend) {
-  return backend.ejected && backend.verdict !== "down" ? "ejected" : backend.verdict;
-}
-
-/** @typedef {{at: number, who: string}} Wished since when, and by whom */
-
-/**
- * Since when it is at that; 0 where that is not known.
- * @param {any} backend
- * @param {Wished | undefined} wished
- */
-export function sinceWhen(backend, wished) {
-  if (backend.wish !== "ready") return wished?.at ?? 0;
-  if (backend.verdict !== "down" && backend.ejected) return backend.ejected.at;
-  return backend.since ?? 0;
-}
-
-/**
- * Why it is so, in a few words, where it is not plainly well.
- * @param {any} backend
- * @param {number} now the server's time
- * @param {Wished} [wished]
- */
-export function because(backend, now, wished) {
-  const { wish, cut_at: cutAt, in_flight: flying, ejected, verdict } = backend;
-  if (wish !== "ready" && cutAt && flying) return `cut in ${span(cutAt - now)}`;
-  if (wish !== "ready") return wished ? `by ${wished.who}` : "by the operator";
-  if (verdict === "down") return backend.reason;
-  if (ejected) return `${ejected.why}; back in ${span(ejected.until - now)}`;
-  if (backend.share < 100 && verdict === "up") return "of its weight, growing";
-  return "";
-}
+import { because, sinceWhen, standing, verdictOf } from "./standing.js";
 
 /** @type {[string, string][]} the operator's wishes: name, and what it does */
 const WISHES = [
@@ -88,6 +35,19 @@ const NO_STEPS = { rate: [], p99_s: [] };
  * @property {(name: string, mode: string) => void} demo
  */
 
+/** A number that stays on one line. */
+function figure() {
+  return h("span", { class: "figure" });
+}
+
+/**
+ * @param {string} kind
+ * @param {...Node} inner
+ */
+function cell(kind, ...inner) {
+  return h("td", { role: "cell", class: `c-${kind}`, "data-label": LABELS[kind] }, ...inner);
+}
+
 export class Row {
   /**
    * @param {string} name
@@ -95,63 +55,74 @@ export class Row {
    */
   constructor(name, hands) {
     this.name = name;
-    this.#make(name, hands);
-    this.node = h("tr", { role: "row", data: { backend: name } }, ...Object.values(this.cells));
-  }
-
-  /**
-   * @param {string} name
-   * @param {Hands} hands
-   */
-  #make(name, hands) {
-    const cell = (/** @type {string} */ kind, /** @type {any[]} */ ...inner) =>
-      h("td", { role: "cell", class: `c-${kind}`, "data-label": LABELS[kind] }, ...inner);
-    this.open = h("button", { class: "link name", type: "button", title: "why is it as it is?", text: name, onclick: () => hands.open(name) });
+    this.probed = "";
+    this.open = h("button", {
+      class: "link name", type: "button", title: "why is it as it is?", text: name,
+      onclick: () => hands.open(name),
+    });
     this.place = h("span", { class: "aside mono" });
     this.word = h("span", { class: "chip" });
     this.since = h("span", { class: "aside" });
     this.why = h("span", { class: "aside why" });
-    this.rateText = h("span", { class: "figure" });
+    this.rateText = figure();
     this.rates = new Sparkline(`requests per second of ${name}`);
-    this.shareText = h("span", { class: "figure" });
+    this.shareText = figure();
     this.shareBar = h("span", { class: "bar" }, h("span"));
-    this.errors = h("span", { class: "figure" });
+    this.errors = figure();
     this.errorsKind = h("span", { class: "aside" });
-    this.p50 = h("span", { class: "figure" });
-    this.p95 = h("span", { class: "figure" });
-    this.p99 = h("span", { class: "figure" });
+    this.p50 = figure();
+    this.p95 = figure();
+    this.p99 = figure();
     this.p99s = new Sparkline(`p99 of ${name}`);
-    this.flying = h("span", { class: "figure" });
+    this.flying = figure();
     this.limit = h("span", { class: "aside" });
     this.probes = h("span", { class: "probes", role: "img" });
-    this.weight = h("button", { class: "weight", type: "button", data: { action: "weight" }, "aria-label": `weight of ${name}`, onclick: () => hands.weight(name) });
-    this.wishes = WISHES.map(([wish, about]) =>
-      h("button", { type: "button", data: { action: wish }, title: about, "aria-label": `${wish} ${name}`, text: wish, onclick: () => hands.wish(name, wish) }));
-    this.trouble = h("span", { class: "trouble" });
+    this.weight = h("button", {
+      class: "weight", type: "button", data: { action: "weight" },
+      "aria-label": `weight of ${name}`, onclick: () => hands.weight(name),
+    });
+    this.wishes = WISHES.map(([wish, title]) =>
+      h("button", {
+        type: "button", data: { action: wish }, title, "aria-label": `${wish} ${name}`,
+        text: wish, onclick: () => hands.wish(name, wish),
+      }));
     this.modes = MODES.map((mode) =>
-      h("button", { type: "button", data: { demo: mode }, title: `let it be ${mode} for some seconds`, "aria-label": `make ${name} ${mode}`, text: mode, onclick: () => hands.demo(name, mode) }));
-    this.ordered = h("span", { class: "aside" });
-    this.demo = h("span", { class: "demo", role: "group", "aria-label": `demo: let ${name} misbehave`, hidden: true }, ...this.modes, this.ordered);
-    this.cells = {
-      name: h("th", { role: "rowheader", scope: "row", class: "c-name" }, this.open, this.place),
-      state: cell("state", this.word, this.since, this.why),
-      rate: cell("rate", this.rateText, this.rates.node),
-      share: cell("share", this.shareText, this.shareBar),
-      errors: cell("errors", this.errors, this.errorsKind),
-      p50: cell("p50", this.p50),
-      p95: cell("p95", this.p95),
-      p99: cell("p99", this.p99, this.p99s.node),
-      flying: cell("flying", this.flying, this.limit),
-      probes: cell("probes", this.probes),
-      weight: cell("weight", this.weight),
-      actions: cell("actions", h("span", { class: "segments", role: "group", "aria-label": `what is wanted of ${name}` }, ...this.wishes), this.demo, this.trouble),
-    };
+      h("button", {
+        type: "button", data: { demo: mode }, title: `let it be ${mode} for some seconds`,
+        "aria-label": `make ${name} ${mode}`, text: mode, onclick: () => hands.demo(name, mode),
+      }));
+    this.demo = h(
+      "span",
+      { class: "demo", role: "group", "aria-label": `demo: let ${name} misbehave`, hidden: true },
+      ...this.modes,
+    );
+    this.trouble = h("span", { class: "trouble" });
+    this.errorsCell = cell("errors", this.errors, this.errorsKind);
+    this.node = h("tr", { role: "row", data: { backend: name } }, ...this.#cells());
+  }
+
+  #cells() {
+    const wanted = { class: "segments", role: "group", "aria-label": `what is wanted of ${this.name}` };
+    return [
+      h("th", { role: "rowheader", scope: "row", class: "c-name" }, this.open, this.place),
+      cell("state", this.word, this.since, this.why),
+      cell("rate", this.rateText, this.rates.node),
+      cell("share", this.shareText, this.shareBar),
+      this.errorsCell,
+      cell("p50", this.p50),
+      cell("p95", this.p95),
+      cell("p99", this.p99, this.p99s.node),
+      cell("flying", this.flying, this.limit),
+      cell("probes", this.probes),
+      cell("weight", this.weight),
+      cell("actions", h("span", wanted, ...this.wishes), this.demo, this.trouble),
+    ];
   }
 
   /**
    * @param {any} backend
    * @param {import("./figures.js").Figures} figures
-   * @param {Wished} [wished]
+   * @param {import("./standing.js").Wished} [wished]
    */
   tell(backend, figures, wished) {
     const now = figures.now();
@@ -182,8 +153,12 @@ export class Row {
   offer(order) {
     this.demo.hidden = !order;
     if (!order) return;
-    for (const button of this.modes) mark(button, "aria-pressed", String(button.dataset.demo === order.mode));
-    say(this.ordered, order.left);
+    for (const button of this.modes) {
+      const { demo } = button.dataset;
+      const isOn = demo === order.mode;
+      mark(button, "aria-pressed", String(isOn));
+      say(button, isOn ? `${demo} ${order.left}` : demo);
+    }
   }
 
   /** @param {import("./series.js").Series} series */
@@ -201,8 +176,8 @@ export class Row {
     const { failures = 0, errors = 0 } = rates ?? {};
     say(this.errors, rates ? rate(Math.max(failures, errors)) : "–");
     say(this.errorsKind, failures >= errors && failures ? "failed/s" : errors ? "5xx/s" : "");
-    mark(this.cells.errors, "data-tone", failures || errors ? "bad" : null);
-    mark(this.cells.errors, "title", `${rate(failures)} failed attempts/s, ${rate(errors)} answers/s with 5xx`);
+    mark(this.errorsCell, "data-tone", failures || errors ? "bad" : null);
+    mark(this.errorsCell, "title", `${rate(failures)} failed attempts/s, ${rate(errors)} answers/s with 5xx`);
   }
 
   /** @param {any} found */

@@ -7,7 +7,7 @@ import { Refusal, backendPath, call } from "./api.js";
 import { open } from "./dialogs.js";
 import { h } from "./dom.js";
 import { clock, count, latency, span, things } from "./format.js";
-import { because, sinceWhen, standing, verdictOf } from "./row.js";
+import { because, sinceWhen, standing, verdictOf } from "./standing.js";
 
 const REFRESH_MS = 2000;
 

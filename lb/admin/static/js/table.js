@@ -9,7 +9,8 @@
 
 import { arrange, byId, h, mark, say } from "./dom.js";
 import { count } from "./format.js";
-import { Row, standing } from "./row.js";
+import { Row } from "./row.js";
+import { standing } from "./standing.js";
 
 /** Rows that are made at most. */
 const SHOWN = 100;
@@ -45,7 +46,7 @@ const COLUMNS = [
 export class Table {
   /**
    * @param {import("./row.js").Hands} hands
-   * @param {(name: string) => import("./row.js").Wished | undefined} wished
+   * @param {(name: string) => import("./standing.js").Wished | undefined} wished
    */
   constructor(hands, wished) {
     this.hands = hands;
