@@ -50,7 +50,7 @@ DOORS = {
     "greenlet": {"lb.streams.hub_stream", "lb.streams.crew"},
     "gunicorn": {"lb.worker"},
     "gunicorn_h1c": {"lb.http1"},
-    "requests": {"lb.health"},
+    "requests": {"lb.health", "lb.cli.reach.http"},
     "prometheus_client": {"lb.admin"},
     "urllib3": {"lb.health"},
     "flask": {"lb.wsgi", "lb.admin"},
