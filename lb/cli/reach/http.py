@@ -29,6 +29,8 @@ SILENCE_S: Final = 25.0
 """A stream without a byte for so long is broken: it says each 10 s that it lives."""
 
 PROBLEM: Final = "application/problem+json"
+OURS: Final = ("application/json", "text/event-stream")
+REDIRECTS: Final = 300
 NOT_THERE: Final = 404
 UNAVAILABLE: Final = 503
 
@@ -139,7 +141,7 @@ class Http:
     def _check(self, answer: requests.Response) -> None:
         """Nothing, if it is a good answer of an admin process."""
         kind = answer.headers.get("Content-Type", "").partition(";")[0]
-        if answer.ok and kind in ("application/json", "text/event-stream"):
+        if answer.status_code < REDIRECTS and kind in OURS:
             return
         if kind != PROBLEM:
             raise self._stranger(answer)
