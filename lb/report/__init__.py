@@ -13,12 +13,11 @@ from lb.report.changes import (
 from lb.report.events import event_report
 from lb.report.health import add_health
 from lb.report.requests import has_failed, request_report, select, story, with_id
-from lb.report.snapshot import SnapshotMaker, by_class
+from lb.report.snapshot import by_class, snapshot
 from lb.report.state import Report, changes_of, state_report, worker_reports
 
 __all__ = [
     "Report",
-    "SnapshotMaker",
     "add_health",
     "by_class",
     "change_report",
@@ -30,6 +29,7 @@ __all__ = [
     "reload_report",
     "request_report",
     "select",
+    "snapshot",
     "state_report",
     "story",
     "with_id",

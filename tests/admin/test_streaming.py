@@ -9,7 +9,7 @@ import pytest
 
 from lb.admin.streaming import MOST_STREAMS
 from lb.model import Verdict
-from lb.report.snapshot import Window
+from lb.report.latencies import Looked, Window
 from lb.shm import EventKind, Happening, Histogram, Latencies, Ring, publish
 from lb.shm.events import EVENTS_KEPT, write_event
 from tests.admin.conftest import HOST
@@ -174,18 +174,20 @@ def times(*seconds: float) -> dict[int, Latencies]:
 def test_latencies_are_of_the_last_minute() -> None:
     window = Window()
     slow, then = times(5.0), times(5.0, 0.1)
-    assert window.look(1, slow, 0.0) == (0.0, {1: None})
-    assert window.look(1, slow, 30.0)[1] == {1: None}
-    length_s, found = window.look(1, then, 50.0)
+    assert window.look(1, slow, 0.0) == Looked(0.0, {1: None}, None)
+    assert window.look(1, slow, 30.0).by_backend == {1: None}
+    length_s, found, of_all = window.look(1, then, 50.0)
     assert length_s == 50.0
     assert found[1]["p50_s"] == pytest.approx(0.1, rel=0.05)
-    length_s, found = window.look(1, then, 110.0)
+    assert of_all == found[1]
+    length_s, found, of_all = window.look(1, then, 110.0)
     assert length_s == 60.0
     assert found[1] is None
+    assert of_all is None
 
 
 def test_the_window_begins_anew_with_another_file_or_after_a_long_pause() -> None:
     window = Window()
     window.look(1, times(5.0), 0.0)
-    assert window.look(2, times(5.0, 5.0), 10.0) == (0.0, {1: None})
-    assert window.look(2, times(5.0, 5.0, 5.0), 500.0) == (0.0, {1: None})
+    assert window.look(2, times(5.0, 5.0), 10.0) == Looked(0.0, {1: None}, None)
+    assert window.look(2, times(5.0, 5.0, 5.0), 500.0) == Looked(0.0, {1: None}, None)

@@ -139,15 +139,18 @@ class FileOperator:
 
     def snapshots(self) -> Iterator[News]:
         """See `Operator`."""
-        from lb.report import SnapshotMaker
+        from lb.report import snapshot
+        from lb.report.latencies import Window
         from lb.shm import FigureReader
 
-        maker = SnapshotMaker(FigureReader())
+        reader, window = FigureReader(), Window()
         while True:
             began = time.monotonic()
             try:
                 file = self._open()
-                yield News(maker.make(file, self._settings))
+                figures = reader.read(file)
+                looked = window.look(figures.born, figures.latencies, began)
+                yield News(snapshot(file, self._settings, figures, looked))
                 if not file.is_in_use():
                     yield News(trouble=f"no process uses the state file {file.path}")
             except StateFileError as error:

@@ -107,7 +107,7 @@ class Operator(Protocol):
         """What happens after `cursor`, as it happens; does not end by itself."""
 
     def snapshots(self) -> Iterator[News]:
-        """A snapshot now and each second, as `lb.report.SnapshotMaker` makes them."""
+        """A snapshot now and each second, as `lb.report.snapshot` makes them."""
 
     def set_wish(
         self, names: Sequence[str] | None, wish: Wish, *, wait_s: float | None
