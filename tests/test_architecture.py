@@ -52,6 +52,7 @@ DOORS = {
     "gunicorn_h1c": {"lb.http1"},
     "requests": {"lb.health", "lb.cli.reach.http"},
     "prometheus_client": {"lb.admin"},
+    "textual": {"lb.cli.top"},
     "urllib3": {"lb.health"},
     "flask": {"lb.wsgi", "lb.admin"},
     "werkzeug": {"lb.wsgi", "lb.admin"},

@@ -16,6 +16,7 @@ from lb.cli import (
     reloading,
     serving,
     status,
+    watching,
 )
 from lb.cli.group import cli, main
 
@@ -31,4 +32,5 @@ __all__ = [
     "reloading",
     "serving",
     "status",
+    "watching",
 ]

@@ -21,7 +21,7 @@ COMPLETE_VARIABLE: Final = "_LB_COMPLETE"
 """By it a shell's completion asks for words, whatever the program is started by."""
 
 SECTIONS: Final = {
-    "Look at it": ("status", "recent", "explain", "events"),
+    "Look at it": ("top", "status", "recent", "explain", "events"),
     "Change what runs": ("drain", "ready", "maint", "weight", "add", "remove"),
     "Settings": ("check", "plan", "reload"),
     "Others": ("health", "completion"),

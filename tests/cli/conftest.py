@@ -76,15 +76,15 @@ def admin_of(path: Path, *, port: int = 0, **env: str) -> Iterator[str]:
 
 
 class Scene:
-    """Two backends, web1 and web2, one serving process, and the command line.
+    """Backends web1, web2 and so on, one serving process, and the command line.
 
     With a `url` commands are given that, and no way to the file.
     """
 
-    def __init__(self, path: Path, url: str = "") -> None:
+    def __init__(self, path: Path, url: str = "", *, count: int = 2) -> None:
         self.path = path
         self.url = url
-        publish(path, backends(1, 2))
+        publish(path, backends(*range(1, count + 1)))
         self.process = SharedFile.open(path)
         self.slot = self.process.take_slot()
         self.slot.see(self.process.generation())

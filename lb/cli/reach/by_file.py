@@ -19,6 +19,7 @@ from lb.shm import Cursor, SharedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from threading import Event
 
     from lb.cli.reach.operator import Wanted, Which
     from lb.config import Settings
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 LOOK_S: Final = 0.25
 SNAPSHOT_EVERY_S: Final = 1.0
+PAUSE_SHARE: Final = 3
+"""A pause is at least so many times as long as the making before it."""
 
 
 def who() -> str:
@@ -132,30 +135,31 @@ class FileOperator:
                     yield from (News(event_report(event)) for event in found.found)
                     since = found.cursor
                 elif not file.is_in_use():
-                    yield News(trouble=f"no process uses the state file {file.path}")
+                    yield News(trouble=_unused(file))
             except StateFileError as error:
                 yield News(trouble=str(error))
             native.sleep(LOOK_S)
 
-    def snapshots(self) -> Iterator[News]:
+    def snapshots(self, stop: Event) -> Iterator[News]:
         """See `Operator`."""
         from lb.report import snapshot
         from lb.report.latencies import Window
         from lb.shm import FigureReader
 
         reader, window = FigureReader(), Window()
-        while True:
+        while not stop.is_set():
             began = time.monotonic()
             try:
                 file = self._open()
                 figures = reader.read(file)
                 looked = window.look(figures.born, figures.latencies, began)
-                yield News(snapshot(file, self._settings, figures, looked))
-                if not file.is_in_use():
-                    yield News(trouble=f"no process uses the state file {file.path}")
+                told = snapshot(file, self._settings, figures, looked)
+                in_use = file.is_in_use()
+                yield News(told) if in_use else News(trouble=_unused(file))
             except StateFileError as error:
                 yield News(trouble=str(error))
-            native.sleep(max(0.0, began + SNAPSHOT_EVERY_S - time.monotonic()))
+            took_s = time.monotonic() - began
+            stop.wait(max(SNAPSHOT_EVERY_S - took_s, PAUSE_SHARE * took_s))
 
     def set_wish(
         self, names: Sequence[str] | None, wish: Wish, *, wait_s: float | None
@@ -208,6 +212,10 @@ class OnFileMade(OnFile):
     def remove(self) -> None:
         """See `Made`."""
         operating.remove(self._file, self._done.rows, who=who())
+
+
+def _unused(file: SharedFile) -> str:
+    return f"no process uses the state file {file.path}: the balancer has ended"
 
 
 def as_told(backend: Backend, wanted: Wanted) -> Backend:

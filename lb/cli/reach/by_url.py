@@ -18,6 +18,7 @@ from lb.operating import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from threading import Event
 
     from lb.cli.reach.messages import Message
     from lb.cli.reach.operator import Wanted, Which
@@ -109,9 +110,12 @@ class UrlOperator:
 
         return _endlessly(once)
 
-    def snapshots(self) -> Iterator[News]:
+    def snapshots(self, stop: Event) -> Iterator[News]:
         """See `Operator`."""
-        return _endlessly(lambda: self._http.stream("stream"))
+        for news in _endlessly(lambda: self._http.stream("stream")):
+            if stop.is_set():
+                return
+            yield news
 
     def set_wish(
         self, names: Sequence[str] | None, wish: Wish, *, wait_s: float | None

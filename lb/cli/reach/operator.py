@@ -15,6 +15,7 @@ from lb.operating import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from threading import Event
 
     from lb.model import Wish
     from lb.report import Report
@@ -106,8 +107,11 @@ class Operator(Protocol):
     def follow(self, cursor: str) -> Iterator[News]:
         """What happens after `cursor`, as it happens; does not end by itself."""
 
-    def snapshots(self) -> Iterator[News]:
-        """A snapshot now and each second, as `lb.report.snapshot` makes them."""
+    def snapshots(self, stop: Event) -> Iterator[News]:
+        """A snapshot now and each second, as `lb.report.snapshot` makes them.
+
+        Ends at once when `stop` is set, or else with the next one.
+        """
 
     def set_wish(
         self, names: Sequence[str] | None, wish: Wish, *, wait_s: float | None
