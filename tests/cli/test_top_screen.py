@@ -119,7 +119,7 @@ def test_figures_change_as_they_do(scene: Scene) -> None:
         await seen.until(lambda: " 0 " in seen.rows()[0], "a rate")
         for _ in range(20):
             scene.request("web1", took_s=0.5, status=502)
-        await seen.until(lambda: "0 err/s" not in seen.line("sum"), "the errors")
+        await seen.until(lambda: "· 0 err/s" not in seen.line("sum"), "the errors")
         # A histogram's bucket is within 5 % of the time that was counted in it.
         slow = re.compile(r" (4[789]|5[012])\d ")
         await seen.until(lambda: slow.search(seen.rows()[0]), "web1's latency")
