@@ -35,7 +35,7 @@ complete -o nosort -F _lb_completion lb
 @cli.command()
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(*, shell: str) -> None:
-    """Print what makes a shell complete commands, options and backends.
+    """Print what makes a shell complete commands and backends.
 
     \b
         bash: eval "$(lb completion bash)"     in ~/.bashrc

@@ -58,12 +58,12 @@ WORDS: Final[dict[str, str]] = {
 def events(
     *, operator: Operator, follow: bool, backend: str | None, limit: int, as_json: bool
 ) -> None:
-    """Print what happened: verdicts, ejections, changes by operators, workers.
+    """Print what happened to backends and workers, and by whom.
 
-    The oldest first, with when, why and by whom. The last 512 of backends and
-    settings are kept, and the last 512 of health and workers. With --follow it goes
-    on until Ctrl-C (exit status 130); what it missed, and when it cannot look, it
-    says on standard error.
+    Verdicts, ejections, changes by operators, settings, workers; the oldest first,
+    with when and why. The last 512 of backends and settings are kept, and the last 512
+    of health and workers. With --follow it goes on until Ctrl-C (exit status 130);
+    what it missed, and when it cannot look, it says on standard error.
     """
     happened = operator.events(backend, limit)
     if as_json and not follow:

@@ -73,7 +73,7 @@ def chosen(names: tuple[str, ...], *, every: bool) -> tuple[str, ...] | None:
 @on_balancer
 @json_option
 def drain(*, operator: Operator, **asked: Any) -> None:
-    """Send backends nothing new; what is under way there may go on.
+    """Send backends nothing new; what is under way goes on.
 
     Their idle connections are closed at once. With --wait, what is in flight over
     all workers is shown until nothing is; what still runs at the deadline (requests,
@@ -102,11 +102,12 @@ def maint(*, operator: Operator, **asked: Any) -> None:
 @on_balancer
 @json_option
 def remove(*, operator: Operator, **asked: Any) -> None:
-    """Take backends out of the table, as if the settings did not name them.
+    """Take backends out of the table.
 
-    With --wait they are drained first, as by `drain`. Without it they are gone at
-    once, and what is under way there goes on to its end. They stay away until
-    `lb add NAME`, or until the balancer is stopped and started.
+    It is as if the settings did not name them. With --wait they are drained first, as
+    by `drain`. Without it they are gone at once, and what is under way there goes on
+    to its end. They stay away until `lb add NAME`, or until the balancer is stopped
+    and started.
     """
     from lb.model import Wish
 
@@ -166,7 +167,7 @@ def ready(
     wait_s: float | None,
     as_json: bool,
 ) -> None:
-    """Undo `drain` and `maint`: backends get requests again while they are UP."""
+    """Undo drain and maint: requests again, while they are UP."""
     from lb.cli.outcome import Teller
     from lb.model import Wish
     from lb.operating import wait_up
@@ -193,7 +194,9 @@ def weight(
     wait_s: float | None,
     as_json: bool,
 ) -> None:
-    """Give backends another weight, from 1 to 256: their share of the requests.
+    """Give backends another weight: their share of the requests.
+
+    From 1 to 256; with 2 a backend gets twice as many as one with 1.
 
     \b
         lb weight web1 3
@@ -233,7 +236,9 @@ def add(
     wait_s: float | None,
     as_json: bool,
 ) -> None:
-    """Add backends, written as in the settings; they get requests at once.
+    """Add backends: they get requests at once.
+
+    They are written as in the settings.
 
     \b
         lb add web3=10.0.0.3:80

@@ -62,11 +62,12 @@ def recent(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Print the last requests of all workers, also of workers that were killed.
+    """Print the last requests of all workers.
 
-    Each worker keeps 1,024. Phases are in milliseconds: the wait for a backend, to
-    connect, to the response head in the last attempt, and in all; "-" where a
-    request did not come to it. The end is empty where all went well.
+    Each worker keeps 1,024; those of workers that were killed are there too. Phases
+    are in milliseconds: the wait for a backend, to connect, to the response head in
+    the last attempt, and in all; "-" where a request did not come to it. The end is
+    empty where all went well.
     """
     from lb.cli.reach.operator import Which
 

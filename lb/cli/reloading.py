@@ -27,7 +27,7 @@ NOT_ALL: Final = 1
 @on_balancer
 @json_option
 def plan(*, operator: Operator, as_json: bool) -> None:
-    """Say what a reload would change in the balancer that runs.
+    """Say what a reload would change.
 
     A line for each: + and - for backends that come and go, ~ for what changes, ! for
     what waits for a restart, = for what operators changed and what stays so.
@@ -64,7 +64,7 @@ def _print_plan(told: Report) -> None:
 @on_balancer
 @json_option
 def reload(*, operator: Operator, timeout_s: float, as_json: bool) -> None:
-    """Put the settings in force as they are now, in every worker.
+    """Put edited settings in force, in every worker.
 
     Exits with 0 when all go by them, 1 if some do not in time, and 2 if the settings
     are not good: then nothing has changed.

@@ -29,7 +29,7 @@ NONE_UP = 1
 @on_balancer
 @json_option
 def status(*, operator: Operator, names: tuple[str, ...], as_json: bool) -> None:
-    """Print the backends with verdict, since when and why, from the shared file.
+    """Print the backends with verdict, since when and why.
 
     What was changed at run time, and so differs from the settings, is marked. With
     names, only those, and of each why it is as it is: what would bring it back and

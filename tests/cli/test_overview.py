@@ -46,6 +46,7 @@ def test_without_a_command_the_overview_is_shown(arguments: tuple[str, ...]) -> 
     assert places == sorted(places)
     for name in cli.commands:
         assert f"\n  {name} " in shown.stdout
+    assert "..." not in shown.stdout.replace("[ARGS]...", "")
 
 
 def test_the_columns_to_sort_by_are_those_that_there_are() -> None:
