@@ -9,7 +9,7 @@ from lb.admin import serving
 
 _settings = serving.configure()
 
-worker_class = "gthread"
+worker_class = "lb.admin.worker.AdminWorker"
 workers = 1
 threads = serving.THREADS
 bind = [_settings.admin.bind]
@@ -28,3 +28,4 @@ forwarder_headers = ""
 
 on_starting = serving.starting
 post_worker_init = serving.begun
+worker_exit = serving.ended

@@ -10,7 +10,9 @@ It does not look whether the program answers: that is the balancer's task.
 
 from __future__ import annotations
 
+import os
 import queue
+import select
 import signal
 import subprocess
 import time
@@ -21,16 +23,19 @@ if TYPE_CHECKING:
     from types import FrameType
 
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-END_WITHIN_S = 1.8
-"""How long a child may take to end; honcho kills all after 5 s."""
+END_WITHIN_S = 3.0
+"""How long a child may take to end, 0.7 s or twice that on a busy machine; honcho kills
+all after 5 s."""
+FOLLOW_WITHIN_S = 1.0
+"""How long what a killed child leaves behind may take to follow it."""
 LOOK_AGAIN_S = 0.2
 
 
 class Keeper:
     """Runs `command` again and again until a signal says stop.
 
-    `label` is what its lines begin with. Each start waits until `is_free()`,
-    for a killed program may leave something behind that still holds its port.
+    `label` is what its lines begin with. Each start waits while `obstacle()` names
+    one: a killed program may leave something behind that still holds its port.
     """
 
     def __init__(
@@ -39,12 +44,12 @@ class Keeper:
         *,
         label: str,
         restart_s: float,
-        is_free: Callable[[], bool],
+        obstacle: Callable[[], str],
     ) -> None:
         self._command = command
         self._label = label
         self._restart_s = restart_s
-        self._is_free = is_free
+        self._obstacle = obstacle
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._stopping = False
 
@@ -67,20 +72,25 @@ class Keeper:
         self._signals.put(number)
 
     def _await_free(self) -> None:
-        said = False
-        while not self._stopping and not self._is_free():
-            if not said:
-                self._say("waits: its port is in use")
-                said = True
+        said = ""
+        while not self._stopping and (obstacle := self._obstacle()):
+            if obstacle != said:
+                self._say(f"waits: {obstacle}")
+                said = obstacle
             self._pause(LOOK_AGAIN_S)
 
     def _run_once(self) -> int:
-        child = subprocess.Popen(self._command)  # noqa: S603
+        # All that descends from the child holds one end until it ends.
+        alive, held = os.pipe()
+        child = subprocess.Popen(self._command, pass_fds=[held])  # noqa: S603
+        os.close(held)
         try:
             while child.poll() is None and not self._stopping:
                 self._take_signal(1.0)
         finally:
             status = _end(child)
+            select.select([alive], [], [], FOLLOW_WITHIN_S)
+            os.close(alive)
         return status
 
     def _pause(self, seconds: float) -> None:

@@ -19,15 +19,16 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from backend.app import create_app
+from backend.misbehaving import LOOK_S, Misbehaving
 from backend.received import note_heads
 
 if TYPE_CHECKING:
     import socket
     from typing import Any
+    from wsgiref.types import WSGIApplication
 
-    from flask import Flask
+    from backend.orders import Orders
 
-LOOK_S = 0.1
 LEAVE_S = 0.4
 """How long answers under way may take once the backend was told to stop."""
 SHARED_MEMORY = "/dev/shm"  # noqa: S108
@@ -56,9 +57,16 @@ SETTINGS: dict[str, object] = {
 class _Server(BaseApplication):  # type: ignore[misc]
     """One demo backend on a socket that already listens."""
 
-    def __init__(self, text: str, listener: socket.socket, parent: int | None) -> None:
+    def __init__(
+        self,
+        text: str,
+        listener: socket.socket,
+        parent: int | None,
+        orders: Orders | None,
+    ) -> None:
         self._text = text
         self._parent = parent
+        self._orders = orders
         self._address = listener.getsockname()
         self._fd = listener.detach()
         super().__init__()
@@ -72,9 +80,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
         for name, value in settings.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> WSGIApplication:
         note_heads()
-        return create_app(self._text)
+        app = create_app(self._text)
+        return app if self._orders is None else Misbehaving(app, self._orders)
 
     def run(self) -> None:
         _FollowingArbiter(self, self._parent).run()
@@ -111,6 +120,8 @@ def _watch(worker: Any) -> None:
 
 def _exit_in_time(worker: Any) -> None:
     while worker.alive and os.getppid() == worker.ppid:
+        if isinstance(worker.wsgi, Misbehaving):
+            worker.wsgi.look()
         time.sleep(LOOK_S)
     if not worker.alive:
         # Told to stop: gunicorn looks once a second, which makes Ctrl-C feel slow.
@@ -118,12 +129,19 @@ def _exit_in_time(worker: Any) -> None:
     os._exit(0)
 
 
-def serve(text: str, listener: socket.socket, *, parent: int | None = None) -> None:
+def serve(
+    text: str,
+    listener: socket.socket,
+    *,
+    parent: int | None = None,
+    orders: Orders | None = None,
+) -> None:
     """Answer on `listener`, which this takes over, until told to stop.
 
     With `parent`, also stop when the process of that id is no longer the parent.
+    With `orders`, misbehave when they say so.
 
     Raises:
         SystemExit: always: 0 after a stop by signal, else gunicorn's status.
     """
-    _Server(text, listener, parent).run()
+    _Server(text, listener, parent, orders).run()

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -76,6 +77,11 @@ def names_in(text: str) -> list[str]:
     help="Workers of each proxy, and cores for it.",
 )
 @click.option(
+    "--with-admin",
+    is_flag=True,
+    help="Beside Evenhand its admin process, scraped each second.",
+)
+@click.option(
     "--save",
     type=click.Path(file_okay=False, path_type=Path),
     help="A folder that gets the files too, such as docs/.",
@@ -88,6 +94,7 @@ def command(
     seconds: int,
     rounds: int,
     workers: int,
+    with_admin: bool,
     save: Path | None,
     only_list: bool,
 ) -> None:
@@ -110,6 +117,7 @@ def command(
         "seconds": seconds,
         "rounds": rounds,
         "workers": workers,
+        "with_admin": with_admin,
         "peers": [peer.name for peer in chosen],
         "workloads": [workload.name for workload in todo],
         "proxy_cores": sorted(map(str, cores.proxy)),
@@ -117,8 +125,11 @@ def command(
     setting = record.Setting(
         record.today(), machine.describe(), versions(chosen), options
     )
-    with bench_for(chosen, cores=cores, seconds=seconds, workers=workers) as bench:
-        runs = measure(bench, chosen, todo, rounds=rounds)
+    made = bench_for(chosen, cores=cores, seconds=seconds, workers=workers)
+    with made as bench:
+        runs = measure(
+            replace(bench, with_admin=with_admin), chosen, todo, rounds=rounds
+        )
     report(setting, runs, todo, [REPORTS, *([save] if save else [])])
     sys.exit(1 if any(run.void for run in runs) else 0)
 

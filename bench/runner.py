@@ -7,6 +7,7 @@ with its reason and in no median.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from bench.errors import RunVoidError
 from bench.measurement import LoadResult, Measurement
 from bench.peers import Duty
 from bench.processes import free_port, running, wait_until_ready
+from bench.scraped import scraped
 from bench.workloads import Load
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ class Bench:
     folder: Path
     seconds: float
     workers: int
+    with_admin: bool = False
+    """Whether Evenhand's admin process runs, too, and is scraped each second."""
 
     def run(self, peer: Peer, workload: Workload, number: int) -> Measurement:
         """The figures of one run, or why it is void; `number` is the round's."""
@@ -57,12 +61,18 @@ class Bench:
             folder.chmod(0o755)  # for workers of another user
             duty = self._duty(workload, folder)
             launch = peer.launch(duty)
-            with running(
-                launch.argv,
-                cores=self.cores.proxy,
-                log=folder / "output",
-                environment=launch.environment,
-            ) as child:
+            with contextlib.ExitStack() as stack:
+                child = stack.enter_context(
+                    running(
+                        launch.argv,
+                        cores=self.cores.proxy,
+                        log=folder / "output",
+                        environment=launch.environment,
+                    )
+                )
+                if self.with_admin and peer.name == "evenhand":
+                    others = self.cores.others
+                    stack.enter_context(scraped(launch, folder, others))
                 return Run(self, child, workload, ("127.0.0.1", duty.port)).figures()
 
     def _duty(self, workload: Workload, folder: Path) -> Duty:

@@ -57,7 +57,7 @@ class Address:
             host = host[1:-1]
         elif ":" in host:
             raise ValueError("write an IPv6 address in brackets: [::1]:8080")
-        if not host or any(c.isspace() or c in "/@,?#" for c in host):
+        if not host or any(c.isspace() or c in "/@,?#=" for c in host):
             raise ValueError("the host is not a name or an IP address")
         return cls(host=host, port=int(port))
 

@@ -68,6 +68,8 @@ class ServingProcess:
             follow=self._follow,
             race=race,
         )
+        self._hedges = race is not None
+        self._tell_what_has_no_effect(settings)
         self._following = Following(self.balancer.file, generation)
         if generation:
             self.balancer.slot.see_settings(generation)
@@ -112,6 +114,7 @@ class ServingProcess:
         try:
             settings = following.news()
             self.balancer.apply(settings)
+            self._tell_what_has_no_effect(settings)
             self._checker.use(settings.health, health_by_set(settings))
             self.on_settings(before)
         except LbError as error:
@@ -120,6 +123,12 @@ class ServingProcess:
             self._log.exception("process %d may be between settings", os.getpid())
         else:
             self.balancer.slot.see_settings(following.generation)
+
+    def _tell_what_has_no_effect(self, settings: Settings) -> None:
+        if not self._hedges and any(each.retries.hedge for each in settings.sets):
+            self._log.warning(
+                "retries.hedge has no effect here: this lane does not hedge"
+            )
 
     def stop(self) -> None:
         """End the loops and give back slot, log and connections."""

@@ -124,8 +124,8 @@ def header_pairs(
 class Account(Protocol):
     """Where it is told how a request went."""
 
-    def note_cut(self, error: AttemptError) -> None:
-        """The backend broke off the body of its response."""
+    def note_cut(self, status: int, error: AttemptError) -> None:
+        """The backend broke off the body of its response of that status."""
 
     def close(self, status: int, sent_bytes: int, label: str) -> None:
         """The request is over; `label` says how, "" for well."""
@@ -172,7 +172,7 @@ class BodyIterator:
             return response.body.read()
         except AttemptError as error:
             self._label = error.label
-            self._account.note_cut(error)
+            self._account.note_cut(response.head.status, error)
             raise
 
     def close(self) -> None:

@@ -198,6 +198,13 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc] # gunicorn is not typed
         super().handle_exit(sig, frame)
         self._wake.set()
 
+    def handle_usr1(self, sig: int, frame: Any) -> None:
+        """SIGUSR1: go on in new log files, as whoever moved the old ones away asks."""
+        super().handle_usr1(sig, frame)
+        # It may come before `run` has opened one.
+        if hasattr(self, "_process") and (log := self._process.balancer.log):
+            log.reopen()
+
     def run(self) -> None:
         """Serve until told to stop, then finish requests under way."""
         self._process, transport = self._open()
@@ -324,7 +331,7 @@ def lane_for(
 ) -> Lane:
     """What all sessions of this process share; the last three as in `Lane`."""
     return Lane(
-        **terms_of(process.balancer),
+        **terms_of(process.balancer).values(),
         engine=process.balancer.engine,
         spawn=gevent.spawn,
         run=run,

@@ -67,10 +67,10 @@ class Account:
         self._engine = process.balancer.engine
         self._log = process.balancer.log
 
-    def note_cut(self, error: AttemptError) -> None:
-        """The backend broke off the body of its response."""
+    def note_cut(self, status: int, error: AttemptError) -> None:
+        """The backend broke off the body of its response of that status."""
         if self.request is not None:
-            self._engine.note_cut(self.request, error)
+            self._engine.note_cut(self.request, status, error)
 
     def refuse(self, error: HttpError) -> None:
         """It is over: the balancer answers it by itself."""

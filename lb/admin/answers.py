@@ -299,6 +299,7 @@ class EventTold(Answer):
         "ejected",
         "readmitted",
         "panic",
+        "demo",
     ]
     backend: str | None
     before: str | int | None
@@ -313,6 +314,24 @@ class EventsTold(Answer):
     events: list[EventTold]
     cursor: str
     lost: int
+
+
+class Steps(Answer):
+    """Requests each second, and p99 in seconds, null where no request ended."""
+
+    rate: list[float]
+    p99_s: list[float | None]
+
+
+class HistoryTold(Answer):
+    """The last minutes in steps that end `at`, unix times, the oldest first.
+
+    Backends that had no requests are left out; their attempts are counted, retries too.
+    """
+
+    at: list[float]
+    all: Steps
+    backends: dict[str, Steps]
 
 
 class Setting(Answer):

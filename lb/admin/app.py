@@ -9,15 +9,23 @@ from flask import Flask, Response
 
 from lb.admin import (
     changing,
+    demo,
     guard,
     openapi,
+    page,
     problems,
     reading,
     reloading,
     scraping,
 )
+from lb.admin.collecting import Collector
+from lb.admin.exporting import Exporter
+from lb.admin.history import History
+from lb.admin.in_force import InForce
+from lb.admin.snapshots import Snapshots
 from lb.admin.source import Source
 from lb.admin.streaming import Streams
+from lb.admin.warming import Warming
 from lb.config import load, state_path
 from lb.shm import FigureReader
 
@@ -39,8 +47,9 @@ HEADERS: Final = {
 def create_app(settings: Settings | None = None) -> Flask:
     """The admin app of these settings, or of those that are there now.
 
-    Its streams are `app.extensions["streams"]`, and what reads the shared file is
-    `app.extensions["source"]`: who made the app closes that.
+    Its parts are in `app.extensions`: "source" reads the shared file, and who made the
+    app closes it; "streams" end when they are told; and what works beside the answers
+    if it is started, and until it is stopped: "beside".
 
     Raises:
         ConfigError: the settings are not good.
@@ -52,18 +61,23 @@ def create_app(settings: Settings | None = None) -> Flask:
     # A backend may be called as its address, which may hold slashes.
     app.url_map.merge_slashes = False
     source, figures = Source(state_path(settings)), FigureReader()
-    log, in_force = log_of_changes(), reloading.InForce(settings)
-    streams = Streams(source, in_force, figures)
-    app.extensions.update(source=source, streams=streams)
+    log, in_force = log_of_changes(), InForce(settings)
+    collector, history = Collector(source, in_force, figures), History()
+    snapshots = Snapshots(source, in_force, figures, history)
+    streams = Streams(source, snapshots)
+    beside = Warming(source, collector), snapshots, Exporter(source, in_force, log)
+    app.extensions.update(source=source, streams=streams, beside=beside)
     guard.install(app, settings.admin)
     problems.install(app)
     app.after_request(_finish)
-    app.register_blueprint(reading.blueprint(source, in_force))
+    app.register_blueprint(reading.blueprint(source, in_force, history))
     app.register_blueprint(changing.blueprint(source, in_force, log))
     app.register_blueprint(reloading.blueprint(source, log))
+    app.register_blueprint(demo.blueprint(source, settings, in_force, log))
     app.register_blueprint(streams.blueprint())
-    app.register_blueprint(scraping.blueprint(source, in_force, figures))
+    app.register_blueprint(scraping.blueprint(collector))
     app.register_blueprint(openapi.blueprint())
+    app.register_blueprint(page.blueprint())
     return app
 
 

@@ -18,6 +18,11 @@ MOST_LISTED: Final = 10_000
 MOST_EVENTS: Final = 1024
 MOST_CHANGED: Final = 4096
 """As many as a table has room for."""
+MOST_MISBEHAVING_S: Final = 60.0
+MOST_LOAD_S: Final = 120.0
+
+Mode = Literal["slow", "failing", "hanging", "dead"]
+"""What a demo backend can be made; a dead one takes some seconds more to return."""
 
 Wait = Annotated[
     float | None,
@@ -135,6 +140,23 @@ class Changes(_Asked):
         if (self.weight is not None) != (self.change == "weight"):
             raise ValueError("`weight` needs a `weight`, and nothing else takes one")
         return self
+
+
+class Misbehave(_Asked):
+    """How a demo backend is to misbehave."""
+
+    mode: Mode
+    seconds: Annotated[
+        float, Field(ge=1, le=MOST_MISBEHAVING_S, allow_inf_nan=False, strict=True)
+    ] = 15.0
+
+
+class SomeLoad(_Asked):
+    """How long the demo's balancer is to be sent some requests."""
+
+    seconds: Annotated[
+        float, Field(ge=1, le=MOST_LOAD_S, allow_inf_nan=False, strict=True)
+    ] = 60.0
 
 
 def query(model: type[Asked]) -> Asked:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Blueprint, Response, jsonify, request
 
 from lb.admin.asking import Changes, NewBackend, NewWeight, Waiting, body, query
+from lb.admin.guard import who
 from lb.admin.problems import ProblemError
 from lb.errors import OperationError
 from lb.model import Wish
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from logging import Logger
 
-    from lb.admin.reloading import InForce
+    from lb.admin.in_force import InForce
     from lb.admin.source import Source
     from lb.model import Backend
     from lb.operating import Standing
@@ -205,11 +206,6 @@ class Changer:
                 request.headers.get("User-Agent", ""),
             )
         return jsonify(change_report(word, done, outcome, in_flight or {}))
-
-
-def who() -> str:
-    """Who makes the change at hand, as events and the log tell it."""
-    return f"api, from {request.remote_addr or 'a local socket'}"
 
 
 def _prefers_async() -> bool:

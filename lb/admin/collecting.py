@@ -17,14 +17,14 @@ from lb.admin.backend_families import Owners, about_backends
 from lb.admin.families import BALANCER, Family, Numbers, Owner, Split
 from lb.errors import StateFileError
 from lb.report import by_class
-from lb.shm import leader_pid
+from lb.shm import leader_pid, span_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prometheus_client.metrics_core import Metric
 
-    from lb.admin.reloading import InForce
+    from lb.admin.in_force import InForce
     from lb.admin.source import Source
     from lb.config import Settings
     from lb.shm import FigureReader, SharedFile
@@ -58,7 +58,8 @@ class Collector:
                 yield about_settings(settings)
                 yield from about_all(file)
                 yield from about_workers(file)
-                yield from about_backends(file, settings, self._owners, self._figures)
+                labels = self._owners.look(file)
+                yield from about_backends(file, settings, labels, self._figures)
         except StateFileError:
             yield _up(0)
 
@@ -131,6 +132,13 @@ def about_all(file: SharedFile) -> Iterator[Family]:
         "Whether some process checks health.",
         int(leader_pid(file) is not None),
     )
+    yield Split(
+        "evenhand_spans_total",
+        "counter",
+        "Traced requests by what became of their spans.",
+        "result",
+        [(BALANCER, span_counts(file)._asdict())],
+    )
     end = file.events_end()
     yield _one(
         "evenhand_events_total",
@@ -157,6 +165,13 @@ def about_workers(file: SharedFile) -> Iterator[Family]:
         "gauge",
         "Changes of the table that the worker has not taken in yet.",
         [(o, max(0, generation - slot.generation_seen)) for o, slot in living],
+    )
+    settings = file.settings_generation()
+    yield Numbers(
+        "evenhand_worker_settings_behind",
+        "gauge",
+        "Settings put in force that the worker does not go by yet.",
+        [(o, max(0, settings - slot.settings_seen)) for o, slot in living],
     )
     for kind, of, table in (
         ("gauge", living, WORKER_GAUGES),

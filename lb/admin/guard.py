@@ -86,6 +86,11 @@ class Guard:
         )
 
 
+def who() -> str:
+    """Who makes the change at hand, as events and the log tell it."""
+    return f"api, from {request.remote_addr or 'a local socket'}"
+
+
 def host_of(field: str) -> str:
     """The name or number in a Host field, without port and brackets."""
     name = field.strip().lower()

@@ -89,10 +89,20 @@ OPERATIONS: Final = (
               refusals=READ),
     Operation("get", f"{_API}/stream", "A snapshot each second", EVENT_STREAM,
               refusals=READ),
+    Operation("get", f"{_API}/history", "The last minutes, in steps", _A.HistoryTold,
+              refusals=READ),
     Operation("get", f"{_API}/plan", "What a reload would change", _O.Planned,
               refusals=(422, *READ)),
     Operation("post", f"{_API}/reload", "Put edited settings in force", _O.Reloaded,
               _Q.Waiting, refusals=(422, *CHANGE)),
+    Operation("get", f"{_API}/demo", "What the demo's controls can do", _O.Demo,
+              refusals=READ),
+    Operation("post", f"{_API}/demo/backends/{{name}}", "Let a demo backend misbehave"
+              " for a while", _O.DemoBackend, body=_Q.Misbehave,
+              refusals=(404, *CHANGE, 413, 415)),
+    Operation("post", f"{_API}/demo/load", "Let the balancer have some requests for"
+              " a while", _O.DemoLoad, body=_Q.SomeLoad,
+              refusals=(*CHANGE, 413, 415)),
     Operation("get", f"{_API}/settings", "The settings in force", _A.SettingsInForce,
               refusals=READ),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lb.admin.answers import Answer, WishName
+from lb.admin.asking import Mode  # noqa: TC001 - pydantic needs it
 
 
 class BackendPlanned(Answer):
@@ -106,3 +107,28 @@ class Change(Answer):
     generation: int
     backends: list[Changed]
     outcome: WaitEnded | None
+
+
+class DemoBackend(Answer):
+    """A demo backend, and what it was told to do until when (unix time)."""
+
+    name: str
+    modes: list[Mode]
+    mode: Mode | None
+    until: float | None
+
+
+class DemoLoad(Answer):
+    """Whether somebody is there to send load, and until when it does (unix time)."""
+
+    is_there: bool
+    until: float | None
+
+
+class Demo(Answer):
+    """Whether the demo's controls work; if not, `reason` says why."""
+
+    controls: bool
+    reason: str
+    backends: list[DemoBackend]
+    load: DemoLoad

@@ -15,6 +15,7 @@ from lb.admin.problems import ProblemError
 from lb.config import rows
 from lb.errors import OperationError, StateFileError
 from lb.operating import find
+from lb.plan import ELSEWHERE
 from lb.report import (
     Report,
     add_health,
@@ -29,16 +30,17 @@ from lb.report import (
 from lb.shm import Cursor, leader_pid
 
 if TYPE_CHECKING:
-    from lb.admin.reloading import InForce
+    from lb.admin.history import History
+    from lb.admin.in_force import InForce
     from lb.admin.source import Source
     from lb.config import Settings
     from lb.shm import SharedFile
 
 
-def blueprint(source: Source, in_force: InForce) -> Blueprint:
+def blueprint(source: Source, in_force: InForce, history: History) -> Blueprint:
     """The routes that only read."""
     made = Blueprint("reading", __name__)
-    reader = Reader(source, in_force)
+    reader = Reader(source, in_force, history)
     for path, view in (
         ("/healthz", reader.healthz),
         ("/readyz", reader.readyz),
@@ -50,6 +52,7 @@ def blueprint(source: Source, in_force: InForce) -> Blueprint:
         ("/api/v1/requests", reader.requests),
         ("/api/v1/requests/<path:request_id>", reader.request),
         ("/api/v1/events", reader.events),
+        ("/api/v1/history", reader.history),
         ("/api/v1/settings", reader.settings),
     ):
         made.add_url_rule(path, view_func=view, methods=["GET"])
@@ -59,9 +62,10 @@ def blueprint(source: Source, in_force: InForce) -> Blueprint:
 class Reader:
     """The views; each opens the file for the time of one answer."""
 
-    def __init__(self, source: Source, in_force: InForce) -> None:
+    def __init__(self, source: Source, in_force: InForce, history: History) -> None:
         self._source = source
         self._in_force = in_force
+        self._history = history
 
     def healthz(self) -> Response:
         """This process answers."""
@@ -169,12 +173,22 @@ class Reader:
             }
         )
 
+    def history(self) -> Response:
+        """The last minutes in steps, the oldest first."""
+        with self._source.use() as file:
+            names = {row.id: row.backend.name for row in file.rows()}
+        return jsonify(self._history.report(names))
+
     def settings(self) -> Response:
-        """The settings in force with their origins."""
+        """The settings in force: of what is this process's own, those it has."""
         with self._source.use() as file:
             in_force = self._in_force.settings(file)
-        listed: list[dict[str, Any]] = [row._asdict() for row in rows(in_force)]
-        for row in listed:
+        own = {row.key: row for row in rows(self._in_force.own)}
+        listed: list[dict[str, Any]] = []
+        for told in rows(in_force):
+            is_own = told.key.partition(".")[0] in ELSEWHERE
+            row = (own[told.key] if is_own else told)._asdict()
+            listed.append(row)
             if row["key"] == "state.path" and row["origin"] == "default":
                 row["value"] = str(self._source.path)
         return jsonify({"settings": listed})

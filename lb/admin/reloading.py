@@ -13,10 +13,8 @@ from flask import Blueprint, Response, jsonify
 
 from lb import reloading
 from lb.admin.asking import Waiting, query
-from lb.admin.changing import who
+from lb.admin.guard import who
 from lb.admin.problems import ProblemError
-from lb.config import from_document
-from lb.errors import LbError
 from lb.report import reload_report
 
 if TYPE_CHECKING:
@@ -24,32 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lb.admin.source import Source
-    from lb.config import Settings
-    from lb.shm import SharedFile
 
 WAIT_S: Final = 10.0
-
-
-class InForce:
-    """The settings that the balancer goes by; `own` where no arbiter tells them."""
-
-    def __init__(self, own: Settings) -> None:
-        self._own = self._found = own
-        self._seen: tuple[int, int] | None = None
-
-    def settings(self, file: SharedFile) -> Settings:
-        """Those in force now. Read anew when others were put in force: 1 ms."""
-        generation = file.settings_generation()
-        seen = file.events_end().born, generation
-        if seen != self._seen:
-            self._found = self._own
-            if generation:
-                try:
-                    self._found = from_document(file.document())
-                except LbError:  # the balancer ends, or is of another version
-                    return self._own
-            self._seen = seen
-        return self._found
 
 
 def blueprint(source: Source, log: Logger) -> Blueprint:

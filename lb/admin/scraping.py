@@ -8,20 +8,15 @@ from flask import Blueprint, Response
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
-from lb.admin.collecting import Collector
-
 if TYPE_CHECKING:
-    from lb.admin.reloading import InForce
-    from lb.admin.source import Source
-    from lb.shm import FigureReader
+    from lb.admin.collecting import Collector
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def blueprint(source: Source, in_force: InForce, figures: FigureReader) -> Blueprint:
+def blueprint(collector: Collector) -> Blueprint:
     """The route that Prometheus asks."""
     made = Blueprint("scraping", __name__)
-    collector = Collector(source, in_force, figures)
     own = CollectorRegistry()
     ProcessCollector(namespace="evenhand_admin", registry=own)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Blueprint, Response, request
 
 from lb.admin.problems import ProblemError
-from lb.admin.snapshots import EVERY_S, Snapshots
+from lb.admin.snapshots import EVERY_S
 from lb.errors import StateFileError
 from lb.report import event_report
 from lb.shm import Cursor
@@ -24,9 +24,8 @@ from lb.shm import Cursor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lb.admin.reloading import InForce
+    from lb.admin.snapshots import Snapshots
     from lb.admin.source import Source
-    from lb.shm import FigureReader
 
 MOST_STREAMS: Final = 24
 LOOK_S: Final = 0.25
@@ -52,11 +51,9 @@ def message(kind: str, data: str, cursor: Cursor | None = None) -> bytes:
 class Streams:
     """The routes, and how many streams there are; `is_stopping` ends them all."""
 
-    def __init__(
-        self, source: Source, in_force: InForce, figures: FigureReader
-    ) -> None:
+    def __init__(self, source: Source, snapshots: Snapshots) -> None:
         self._source = source
-        self._snapshots = Snapshots(source, in_force, figures)
+        self._snapshots = snapshots
         self._room = threading.BoundedSemaphore(MOST_STREAMS)
         self.is_stopping: Callable[[], bool] = lambda: False
 

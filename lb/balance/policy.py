@@ -92,6 +92,10 @@ class Policy(ABC, Generic[C]):
         """
         return f"weight={candidate.weight}"
 
+    def binds(self, ask: Ask) -> bool:
+        """Whether only the one that it chooses will do, while that one is there."""
+        return False
+
     def answer(self, ask: Ask, chosen: C) -> bytes:
         """The value of a Set-Cookie field for the response; empty for none."""
         return b""

@@ -95,6 +95,10 @@ class Sticky(Policy[C]):
         shown += f" named={'yes' if named is candidate else 'no'}"
         return f"{shown} {self._inner.inputs(ask, candidate)}"
 
+    def binds(self, ask: Ask) -> bool:
+        """See `Policy.binds`; who has a good cookie has a session there."""
+        return self._named(ask) is not None
+
     def answer(self, ask: Ask, chosen: C) -> bytes:
         """See `Policy.answer`; none if the client's own says the same, newly signed."""
         known = self._values.get(chosen.name)

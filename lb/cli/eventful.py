@@ -32,6 +32,7 @@ WORDS: Final[dict[str, str]] = {
     "ejected": "EJECTED",
     "readmitted": "readmitted",
     "panic": "{panic}",
+    "demo": "by the demo's controls",
 }
 """An event by its kind; one that this version does not know is told by its kind."""
 

@@ -9,12 +9,22 @@ bounds the traffic itself is in `traffic.py`, how backends are chosen in
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, model_validator
 
 from lb.config.addresses import is_local, listen_text
-from lb.config.fields import Count, Section, choice, count, setting
+from lb.config.fields import (
+    Count,
+    Number,
+    Seconds,
+    Section,
+    choice,
+    count,
+    seconds,
+    setting,
+)
 from lb.config.messages import Fault, UnfitError
 
 LISTEN = "host:port, [v6]:port, :port or unix:/path"
@@ -106,6 +116,66 @@ class Admin(Section):
             fault = Fault(self.bind, "reachable from other machines without a token")
             raise UnfitError(fault, key="admin.bind")
         return self
+
+
+EXPORTER: Final = "opentelemetry-exporter-otlp-proto-http"
+"""The package that exports spans; it brings all others that are needed."""
+
+
+class Tracing(Section):
+    """Spans for OpenTelemetry; what it costs is in `lb.http1.trace` and `lb.shm.spans`.
+
+    Whether the package is there is asked without importing it: only the admin process
+    ever does.
+    """
+
+    endpoint: str = setting(
+        "",
+        "where spans go by OTLP over HTTP; empty for no tracing",
+        "Spans hold clients' addresses and targets.",
+        allowed="http://HOST:PORT/PATH or https://..., or empty for no tracing",
+        pattern=r"^(https?://[^\s/]+(/[!-~]*)?)?$",
+    )
+    ratio: Number = setting(
+        1.0,
+        "the part of the traces that are recorded, where the client did not decide",
+        "Clients decide for traces that they begin.",
+        allowed="a number from 0 to 1",
+        ge=0.0,
+        le=1.0,
+        allow_inf_nan=False,
+    )
+    service: str = setting(
+        "evenhand",
+        "the name of this balancer in traces (service.name)",
+        allowed="1 to 64 visible ASCII characters",
+        pattern="^[!-~]{1,64}$",
+    )
+    timeout: Seconds = seconds(
+        5.0,
+        "seconds until a batch of spans is given up",
+        "While one is awaited, spans wait in memory for 2,048 requests a worker.",
+        high=60.0,
+    )
+
+    @model_validator(mode="after")
+    def _exportable(self) -> Tracing:
+        if self.endpoint and not _is_installed(EXPORTER):
+            fault = Fault(
+                self.endpoint,
+                f"tracing needs the package {EXPORTER}:"
+                " pip install -r requirements-tracing.txt",
+            )
+            raise UnfitError(fault, key="tracing.endpoint")
+        return self
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 class Demo(Section):

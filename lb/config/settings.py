@@ -21,7 +21,7 @@ from lb.config.balance import Balance, Queue
 from lb.config.fields import Count, Section, count, setting
 from lb.config.health import Health
 from lb.config.routes import Route  # noqa: TC001 - pydantic needs it
-from lb.config.sections import LISTEN, Admin, Demo, Listen, Log, State
+from lb.config.sections import LISTEN, Admin, Demo, Listen, Log, State, Tracing
 from lb.config.sets import Backends, SetSettings
 from lb.config.traffic import Headers, Limits, Pool, Retries, Timeouts
 
@@ -110,6 +110,7 @@ class Settings(Section):
     log: Log = Log()
     state: State = State()
     admin: Admin = Admin()
+    tracing: Tracing = Tracing()
     demo: Demo = Demo()
     other_sets: tuple[SetSettings, ...] = ()
     """The sets besides the one called `default`."""

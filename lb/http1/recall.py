@@ -127,6 +127,8 @@ def _is_plain(head: RequestHead) -> bool:
         or head.nominated
         or head.is_unusual
         or head.request_id
+        or head.traceparent
+        or head.tracestate
         or head.max_forwards >= 0
         or head.length < 0
     )

@@ -35,7 +35,7 @@ from lb.http1.grammar import (
 )
 from lb.http1.memory import Memory
 from lb.http1.recall import Recall
-from lb.http1.request_fields import SPECIAL_FIELDS, TRUSTED_ONLY, settle_upgrade
+from lb.http1.request_fields import SPECIAL_FIELDS, TRACE, TRUSTED_ONLY, settle_upgrade
 from lb.http1.request_head import RequestHead
 
 MAX_FIELDS: Final = 256
@@ -83,15 +83,22 @@ class RequestParser:
     `limit_bytes` bounds a head. `trusts_peer` says whether `X-Forwarded-*` fields
     are believed (a trusted proxy sent them) or dropped. `underscores` is what to
     do with a name that has one, which a WSGI backend folds into another name:
-    `drop`, `keep` or `refuse`.
+    `drop`, `keep` or `refuse`. `traces` says whether the balancer takes part in
+    traces; else what clients say of theirs is passed on as it came.
     """
 
     def __init__(
-        self, *, limit_bytes: int, trusts_peer: bool = False, underscores: str = "drop"
+        self,
+        *,
+        limit_bytes: int,
+        trusts_peer: bool = False,
+        underscores: str = "drop",
+        traces: bool = False,
     ) -> None:
         self._limit = limit_bytes
         self._trusts_peer = trusts_peer
         self._underscores = underscores
+        self._traces = traces
         self._rules: dict[bytes, bytes] = {}
         self._known: Memory[RequestHead] = Memory(
             limit=MAX_KNOWN, limit_bytes=MAX_KNOWN_BYTES
@@ -180,6 +187,7 @@ class RequestParser:
         head.length, head.max_forwards = 0, -1
         head.expects_continue = False
         head.forwarded = head.forwarded_for = head.request_id = head.upgrade = b""
+        head.traceparent = head.tracestate = b""
         fields = self._keep(tuple(left), head)
         head.nominated = names  # trailers of these names are removed, too
         return fields
@@ -190,7 +198,9 @@ class RequestParser:
         if not name:
             raise RequestError("a header line is folded")
         is_claim = lowered.startswith(b"x-forwarded-") and not self._trusts_peer
-        if is_claim or lowered in SPECIAL_FIELDS or lowered in HOP_BY_HOP:
+        if lowered in TRACE and not self._traces:
+            rule = b"\r\n" + name + b": "
+        elif is_claim or lowered in SPECIAL_FIELDS or lowered in HOP_BY_HOP:
             rule = SPECIAL
         elif b"_" in name and self._underscores != "keep":
             if self._underscores == "refuse":

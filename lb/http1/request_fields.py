@@ -133,12 +133,28 @@ def _explain(head: RequestHead, value: bytes) -> bytes:
     return b""
 
 
+def _traceparent(head: RequestHead, value: bytes) -> bytes:
+    # Two of them are none (W3C Trace Context section 3.2): this makes no valid one.
+    before = head.traceparent
+    head.traceparent = b"%b,%b" % (before, value) if before else value
+    return b""
+
+
+def _tracestate(head: RequestHead, value: bytes) -> bytes:
+    before = head.tracestate
+    head.tracestate = b"%b,%b" % (before, value) if before else value
+    return b""
+
+
 FORWARDED: Final = frozenset(
     (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded")
 )
 
 TRUSTED_ONLY: Final = FORWARDED | {b"lb-explain"}
 """Fields that are dropped unless a trusted proxy sent them."""
+
+TRACE: Final = frozenset((b"traceparent", b"tracestate"))
+"""Fields that are simply passed on, unless the balancer takes part in traces."""
 
 _NOT_NOMINATED: Final = HOP_BY_HOP | FORWARDED | {b"close", b"host", b"content-length"}
 """Connection options that name no field to remove, or one that must stay.
@@ -159,5 +175,7 @@ SPECIAL_FIELDS: Final[dict[bytes, Callable[[RequestHead, bytes], bytes]]] = {
     b"x-forwarded-host": _forwarded_host,
     b"forwarded": _forwarded,
     b"lb-explain": _explain,
+    b"traceparent": _traceparent,
+    b"tracestate": _tracestate,
 }
 """Field name in lower case to its rule: notes in the head, returns the line to send."""

@@ -30,6 +30,8 @@ class RequestHead:
         "request_id",
         "size",
         "target",
+        "traceparent",
+        "tracestate",
         "upgrade",
         "wants_explanation",
         "wants_upgrade",
@@ -60,6 +62,9 @@ class RequestHead:
         self.forwarded_for = b""
         self.forwarded_proto = b""
         self.forwarded_host = b""
+        self.traceparent = b""
+        self.tracestate = b""
+        """What the client says of its trace, where the balancer takes part in it."""
         self.is_known = False
         """Whether it may come again and is worth to be remembered with more."""
         self.wire = b""

@@ -3,13 +3,15 @@
 A request only appends its line to a bounded buffer (0.3 us); a thread of the
 operating system joins and writes what has gathered, ten times a second. It has to
 be a real thread, whatever gevent has patched: a full disk or a pipe whose reader
-stands still then stops the log and nothing else. Lines that find the buffer full are
-dropped and counted, and the count is written as soon as there is room.
+stands still then stops the log and nothing else, for as long as that lasts. Lines that
+find the buffer full are dropped and counted, and the count is written as soon as there
+is room.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections import deque
@@ -25,6 +27,9 @@ STANDARD_OUTPUT: Final = "-"
 FLUSH_S: Final = 0.1
 JOIN_LINES: Final = 2048
 """Lines written at once: about 300 KB."""
+
+PASSING: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What may be over some time: then the rest is written, or to a file opened anew."""
 
 
 def line(
@@ -65,6 +70,7 @@ class AccessLog:
         self._fd = open_file(where) if self._owns_fd else sys.stdout.fileno()
         self._limit = limit
         self._lines: deque[tuple[float, str]] = deque()
+        self._unwritten = memoryview(b"")
         self._dropped = 0
         self._reported = 0
         self._closing = False
@@ -75,6 +81,11 @@ class AccessLog:
     def dropped(self) -> int:
         """Lines that found the buffer full."""
         return self._dropped
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether something waits that could not be written so far."""
+        return bool(self._unwritten)
 
     def write(self, text: str) -> None:
         """Add one line; never blocks."""
@@ -100,35 +111,40 @@ class AccessLog:
             closing = self._closing
             if not self._flush():
                 break
-            if closing and not self._lines:
+            if closing and (self._unwritten or not self._lines):
                 break
-            if not self._lines:
+            if self._unwritten or not self._lines:
                 native.sleep(FLUSH_S)
         if self._owns_fd:
             os.close(self._fd)
         self._done.open()
 
     def _flush(self) -> bool:
-        """Write one batch; False when the other end is gone for good."""
+        """Write one batch, or what is left of it; False when that is hopeless."""
         if self._reopens:
             self._reopens = False
             with contextlib.suppress(OSError):
                 new = open_file(self._where)
                 os.dup2(new, self._fd, inheritable=False)
                 os.close(new)
+        try:
+            self._unwritten = self._unwritten or memoryview(self._batch())
+            while self._unwritten:
+                written = os.write(self._fd, self._unwritten)
+                self._unwritten = self._unwritten[written:]
+        except OSError as error:
+            return error.errno in PASSING
+        return True
+
+    def _batch(self) -> bytes:
+        """The next lines, and how many were dropped before them."""
         lines = self._lines
         batch = [lines.popleft() for _ in range(min(len(lines), JOIN_LINES))]
         text = "".join([f"{_stamp(at)} {text}\n" for at, text in batch])
         if (dropped := self._dropped - self._reported) > 0:
             self._reported += dropped
             text += f"{_stamp(time())} access log: {dropped} lines dropped\n"
-        data = memoryview(text.encode())
-        try:
-            while data:
-                data = data[os.write(self._fd, data) :]
-        except OSError:
-            return False
-        return True
+        return text.encode()
 
 
 def open_file(path: str) -> int:

@@ -30,6 +30,7 @@ from lb.proxy.terms import (
     used_balance,
     used_balances,
 )
+from lb.proxy.tracing import SpanNotes
 from lb.proxy.waiting import WaitingLine
 from lb.shm import SharedFile, publish
 from lb.upstream.backend import LiveBackend
@@ -80,6 +81,8 @@ class Balancer:
         self._parser, self._limits = parser_of(settings), pool_limits_of(settings)
         self.in_flight = self.file.in_flight_reader()
         self.tally = (LockedTally if threads else PlainTally)(self.slot)
+        self._spans = SpanNotes(self.slot)
+        self.tally.also(self._spans.by(settings))
         self._loads = LiveLoads(self.in_flight)
         self._sets: dict[str, BackendSet] = {}
         placement = self._place(settings, self._new_policies(settings))
@@ -110,8 +113,10 @@ class Balancer:
             ConfigError: a policy cannot be made, or the access log not be written.
         """
         policies = self._new_policies(settings, self.settings)
+        note = self._spans.by(settings)
         log = self._renewed_log(settings)
         # From here on nothing can fail.
+        self.tally.also(note)
         placement = self._place(settings, policies)
         self._parser, self._limits = parser_of(settings), pool_limits_of(settings)
         for backend in self.roster.backends:
@@ -192,6 +197,11 @@ class Balancer:
         self.roster.refresh()
         self.slot.tell_resting(
             queued=sum(len(each.line) for each in self._sets.values()),
+            queues={
+                each.members[0].row: len(each.line)
+                for each in self._sets.values()
+                if each.members
+            },
             idle={live.row: live.idle_connections for live in self.roster.backends},
         )
 

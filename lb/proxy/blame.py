@@ -38,6 +38,9 @@ CONNECT_FAILURES: Final = (ConnectRefusedError, ConnectTimeoutError)
 
 TIMEOUTS: Final = (ConnectTimeoutError, ResponseTimeoutError)
 
+GOOD_BELOW: Final = 500
+"""Responses of a status below are counted as good, but for those that are spoiled."""
+
 LEAST_FAULT: Final = 400
 """No status below counts against a backend, whatever the settings say."""
 
@@ -64,25 +67,26 @@ class Blame:
         if not is_short or timeouts.left_s(request, monotonic()) > 0:
             self._tally.fault(backend)
 
-    def body(self, request: Request, error: AttemptError) -> None:
-        """The backend broke off the body of its response."""
+    def body(self, request: Request, status: int, error: AttemptError) -> None:
+        """The backend broke off the body of its response of `status`."""
         backend = request.backend
         if backend is not None:
             self._tally.fail(backend, error.label, to_connect=False)
-            self._tally.fault(backend, is_spoiled=True)
+            self._tally.fault(backend, is_spoiled=status < GOOD_BELOW)
 
     def finished(self, request: Request) -> None:
         """A request got the status that its backend gave; for `LEAST_FAULT` and up."""
         chosen, backend = request.backend_set, request.backend
         if chosen is not None and backend is not None:
-            self._status(chosen, backend, request.status, request.status < 500)
+            status = request.status
+            self._status(chosen, backend, status, is_spoiled=status < GOOD_BELOW)
 
     def retried(self, chosen: BackendSet, backend: LiveBackend, status: int) -> None:
         """The same where the request goes elsewhere for that status."""
         self._status(chosen, backend, status, is_spoiled=False)
 
     def _status(
-        self, chosen: BackendSet, backend: LiveBackend, status: int, is_spoiled: bool
+        self, chosen: BackendSet, backend: LiveBackend, status: int, *, is_spoiled: bool
     ) -> None:
         if status in chosen.judging.faults:
             self._tally.fault(backend, is_spoiled=is_spoiled)

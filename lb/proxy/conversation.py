@@ -260,7 +260,7 @@ class Conversation:
             try:
                 sent = self._stream_body(response, wire, is_chunked=is_chunked)
             except AttemptError as error:
-                self._lane.engine.note_cut(request, error)
+                self._lane.engine.note_cut(request, head.status, error)
                 self._record(request, head.status, self._sent, error.label)
                 self._stream.abort()
                 return False

@@ -101,7 +101,7 @@ class Engine:
         chosen = request.backend_set
         if chosen is None:
             raise NoRouteError("it belongs to no set")
-        if chosen.hedge_s and self._race and may_hedge(request):
+        if chosen.hedge_s and self._race and may_hedge(request, chosen):
             return Hedge(self, request, chosen).run(backend, self._race)
         return self.pursue(request, backend, Course(self, request, chosen))
 
@@ -296,9 +296,9 @@ class Engine:
             connection.close()
         self._leave(request)
 
-    def note_cut(self, request: Request, error: AttemptError) -> None:
-        """Count that the backend broke off the body of its response."""
-        self.blame.body(request, error)
+    def note_cut(self, request: Request, status: int, error: AttemptError) -> None:
+        """Count that the backend broke off the body of its response of `status`."""
+        self.blame.body(request, status, error)
 
     def finish(self, request: Request, now: float) -> None:
         """Count and record a request that is over, at monotonic `now`."""

@@ -3,6 +3,8 @@
 So a request that met a backend's pause is as fast as at another one. It is for methods
 that may be repeated and requests without an upload, costs the set's budget, and the
 attempt that lost is cancelled: its connection is closed, and it is in flight no more.
+An answer whose status speaks against its backend does not win while the other attempt
+is under way: a backend that fails at once would be faster than any that works.
 
 It goes on beside `Engine.pursue`, with all the retries of that; the second attempt is
 one only, made for a copy of the request, because a request knows of one attempt.
@@ -38,15 +40,18 @@ class Race(Protocol):
         *,
         after_s: float,
         losing: type[Exception],
+        is_poor: Callable[[T], bool],
         discard: Callable[[T], None],
     ) -> T:
         """What the first to arrive returns."""
 
 
-def may_hedge(request: Request) -> bool:
+def may_hedge(request: Request, chosen: BackendSet) -> bool:
     """Whether a request may be at two backends at once."""
     head = request.head
-    return head.method in IDEMPOTENT and request.upload is None and not head.upgrade
+    is_plain = head.method in IDEMPOTENT and request.upload is None
+    # A session is at one backend: another would answer for it, and take it over.
+    return is_plain and not head.upgrade and not chosen.policy.binds(request)
 
 
 class Hedge:
@@ -69,18 +74,26 @@ class Hedge:
             self._second,
             after_s=self._chosen.hedge_s,
             losing=HttpError,
-            discard=lambda response: response.close(),
+            is_poor=self._is_poor,
+            discard=self._discard,
         )
         self._adopt(response)
         return response
 
     def _first(self, backend: LiveBackend) -> Response:
         try:
-            return self._engine.pursue(self._request, backend, self._course)
+            response = self._engine.pursue(self._request, backend, self._course)
         except HttpError:
-            if self._twin is not None:  # whoever ends the request must find it
-                self._request.connection = self._twin.connection
+            self._leave_it_to_twin()
             raise
+        if self._is_poor(response):
+            self._leave_it_to_twin()
+        return response
+
+    def _leave_it_to_twin(self) -> None:
+        """Whoever ends the request must find what is still under way."""
+        if self._twin is not None:
+            self._request.connection = self._twin.connection
 
     def _second(self) -> Response:
         request, engine = self._request, self._engine
@@ -115,10 +128,27 @@ class Hedge:
         request.attempts += 1
         return backend
 
+    def _is_poor(self, response: Response) -> bool:
+        """Whether it had better come from another backend."""
+        chosen, status = self._chosen, response.head.status
+        return status in chosen.statuses or status in chosen.judging.faults
+
+    def _discard(self, response: Response) -> None:
+        """Close the answer that lost, and note it if it was a failure."""
+        request, connection = self._request, response.connection
+        if connection is not None and self._is_poor(response):
+            backend, status = connection.backend, response.head.status
+            request.failed_at(backend.id)
+            self._engine.blame.retried(self._chosen, backend, status)
+            if request.explanation is not None:
+                request.explanation.answered(backend, status)
+        response.close()
+
     def _adopt(self, response: Response) -> None:
         """If the twin has won, let the request stand where the twin stands."""
         twin, request = self._twin, self._request
         if twin is None or not response.is_of(twin):
+            request.connection = response.connection
             return
         request.backend, request.connection = twin.backend, twin.connection
         request.entered, twin.entered = twin.entered, None

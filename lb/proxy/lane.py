@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypedDict
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,26 +16,10 @@ if TYPE_CHECKING:
     from lb.proxy.tunnel import Joinable
 
 
-class Terms(TypedDict):
-    """What the settings say of sessions; each is explained in `Lane`."""
+@dataclass(slots=True, kw_only=True)
+class Terms:
+    """What the settings say of sessions. Times are seconds, sizes bytes."""
 
-    log: AccessLog | None
-    via: str
-    keepalive_s: float
-    request_head_s: float
-    idle_s: float
-    welcome: Callable[[str], tuple[Peer, RequestParser]]
-    takes_proxy_header: bool
-    head_bytes: int
-    body_bytes: int
-    keep_bytes: int
-
-
-@dataclass(slots=True)
-class Lane:
-    """What all sessions of a worker share. Times are seconds, sizes bytes."""
-
-    engine: Engine
     log: AccessLog | None
     via: str
     keepalive_s: float
@@ -47,6 +31,17 @@ class Lane:
     head_bytes: int
     body_bytes: int
     keep_bytes: int
+
+    def values(self) -> dict[str, Any]:
+        """These, by name."""
+        return {each.name: getattr(self, each.name) for each in fields(Terms)}
+
+
+@dataclass(slots=True, kw_only=True)
+class Lane(Terms):
+    """What all sessions of a worker share."""
+
+    engine: Engine
     spawn: Callable[[Callable[[], None]], Joinable]
     run: Callable[[Callable[[], None]], None]
     """Runs a task in a greenlet, from the event loop."""
@@ -66,7 +61,7 @@ class Lane:
 
         A request that is under way keeps the deadlines that run.
         """
-        for name, value in terms.items():
+        for name, value in terms.values().items():
             setattr(self, name, value)
         for session in self.sessions:
             session.meet_anew()

@@ -14,6 +14,8 @@ from lb.shm.labels import NUMBERS, OTHER
 from lb.shm.layout import Counter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lb.shm import Passage, RowCells, Slot
     from lb.upstream.backend import LiveBackend
 
@@ -102,6 +104,19 @@ class PlainTally:
     def fault(self, backend: LiveBackend, *, is_spoiled: bool = False) -> None:
         """See `Tally.fault`."""
         self._faults.note(backend.cells, is_spoiled=is_spoiled)
+
+    def also(self, note: Callable[[Passage, float], None] | None) -> None:
+        """Give each request that is over to `note`, too; None: to nobody else."""
+        record = self.recorder.finish
+        if note is None:
+            self._record = record
+            return
+
+        def both(passage: Passage, now: float) -> None:
+            record(passage, now)
+            note(passage, now)
+
+        self._record = both
 
     def finish(self, passage: Passage, backend: LiveBackend | None, now: float) -> None:
         """See `Tally.finish`."""

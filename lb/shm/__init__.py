@@ -37,12 +37,16 @@ from lb.shm.record import (
 from lb.shm.recorder import Passage, Recorder
 from lb.shm.slots import Slot, SlotState
 from lb.shm.snapshot import BackendState
+from lb.shm.span_reader import Span, SpanCounts, SpanReader, span_counts
+from lb.shm.spans import IS_1_1, IS_HTTPS, SpanWriter
 from lb.shm.table import TableRow, identity
 from lb.shm.totals import BackendTotals, Latencies, WorkerTotals
 from lb.shm.turns import Turns
 
 __all__ = [
     "FULL_SHARE",
+    "IS_1_1",
+    "IS_HTTPS",
     "NOT_REACHED",
     "Arrivals",
     "BackendState",
@@ -72,6 +76,10 @@ __all__ = [
     "SharedFile",
     "Slot",
     "SlotState",
+    "Span",
+    "SpanCounts",
+    "SpanReader",
+    "SpanWriter",
     "Standing",
     "TableEditor",
     "TableRow",
@@ -83,6 +91,7 @@ __all__ = [
     "leader_pid",
     "publish",
     "retire",
+    "span_counts",
     "standing_in",
     "verdict_in",
 ]

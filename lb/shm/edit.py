@@ -101,6 +101,12 @@ class TableEditor:
         table.move_out(self._cells, self._geometry, row, configured=configured)
         self._tell(EventKind.REMOVED, row, row.backend.weight, 0)
 
+    def tell_demo(self, reason: str, row: table.TableRow | None = None) -> None:
+        """Tell what a demo is to do, about a backend or none: nothing changes here."""
+        name, key = (row.backend.name, row.id) if row else ("", 0)
+        what = Happening(EventKind.DEMO, key, name, reason=reason, who=self._who)
+        write_event(self._cells, self._geometry, Ring.TABLE, what)
+
     def _tell(
         self, kind: EventKind, row: table.TableRow, before: int, after: int
     ) -> None:

@@ -84,6 +84,8 @@ class EventKind(IntEnum):
     READMITTED = 11
     PANIC = 12
     """A set is in panic (`after` is 1), or no more; `reason` begins with its name."""
+    DEMO = 13
+    """A demo backend was told to misbehave, or load was asked for, as `reason` says."""
 
 
 class EventCell(IntEnum):

@@ -8,12 +8,13 @@ the cells.  For 2,000 backends and 8 processes that is 30 ms where nothing chang
 
 from __future__ import annotations
 
+import struct
 import sys
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lb.shm.histogram import BUCKETS, Histogram
-from lb.shm.layout import Cells, Column, Counter, Head
+from lb.shm.layout import CELL_BYTES, Cells, Column, Counter, Head
 from lb.shm.slots import used_slots
 from lb.shm.table import read_ids
 from lb.shm.totals import (
@@ -35,6 +36,8 @@ SUMS: Final = int(Counter.TO_HEAD_SUM)
 COUNTED: Final = TOTAL + BUCKETS
 """Added up as one long number: two thirds of the price of three shorter ones."""
 
+_SUMS: Final = struct.Struct("@2d")
+"""Unpacking loads each native number at once; only packing goes byte by byte."""
 
 _Blocks = list[tuple[int, int]]
 """First cells of blocks, with the cell that must hold the backend's id after the block
@@ -122,12 +125,11 @@ def _mark(cells: Cells, block: int) -> int:
 
 def _added(cells: Cells, key: int, blocks: _Blocks, marks: tuple[int, ...]) -> _Kept:
     """The figures in these blocks together; 3 us each, and 8 in all."""
-    from_bytes, order = int.from_bytes, sys.byteorder
+    from_bytes, order, unpack = int.from_bytes, sys.byteorder, _SUMS.unpack_from
     number, to_head_s, total_s = 0, 0.0, 0.0
     for block, owner in blocks:
         found = from_bytes(cells[block : block + COUNTED], order)
-        with cells[block + SUMS : block + SUMS + 2].cast("B").cast("d") as sums:
-            block_head_s, block_total_s = sums
+        block_head_s, block_total_s = unpack(cells, (block + SUMS) * CELL_BYTES)
         if owner < 0 or cells[owner] == key:
             number += found
             to_head_s += block_head_s

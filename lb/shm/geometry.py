@@ -22,11 +22,12 @@ SPACE
     and not a SIGBUS.  Reading a hole of a memory file system through a map fills
     it, too, so nobody reads a part of a body without having seen that it has
     its space: STATE is not NEVER for columns and ring, OWNER is not 0 for a
-    block.  Bodies, rings and blocks begin at multiples of 512 cells, a page: a
-    block is one page.  2 backends take 740 KB, and 270 KB more in each worker;
-    2,000 take 10 MB, and 8.7 MB more in each.  A block that would leave no space
-    for 16 more slots is not given any; OWNER stays 0, and the row's figures are
-    counted away, not its requests in flight.
+    block, the cell SPANS is not 0 for the ring of spans.  Bodies, rings and blocks
+    begin at multiples of 512 cells, a page: a block is one page.  2 backends take 740
+    KB, and 270 KB more in each worker; 2,000 take 10 MB, and 8.7 MB more in each.
+    Tracing takes 1 MB in each.  A block that would leave no space for 16 more slots
+    is not given any; OWNER stays 0, and the row's figures are counted away, not its
+    requests in flight.
 """
 
 from __future__ import annotations
@@ -57,8 +58,10 @@ from lb.shm.layout import (
     Head,
     SlotCell,
 )
+from lb.shm.spans import SPAN_CELLS, SPANS_KEPT
 
 RING_CELLS: Final = REQUEST_CELLS * REQUESTS_KEPT
+SPAN_RING_CELLS: Final = SPAN_CELLS * SPANS_KEPT
 EXTRA_BLOCKS: Final = 2
 EVENT_RINGS: Final = 2
 
@@ -116,7 +119,7 @@ class Geometry:
     @property
     def body_cells_needed(self) -> int:
         """How many cells a body of this version has."""
-        return self.furnished_cells + BLOCK_CELLS * self.rows
+        return self.furnished_cells + BLOCK_CELLS * self.rows + SPAN_RING_CELLS
 
     @property
     def furnished_cells(self) -> int:
@@ -173,6 +176,10 @@ class Geometry:
     def nobody(self, slot: int) -> int:
         """The block of what is counted for nobody."""
         return self.block(slot, self.rows + 1)
+
+    def spans(self, slot: int) -> int:
+        """The first cell of a slot's ring of spans."""
+        return self.block(slot, self.rows + EXTRA_BLOCKS)
 
 
 def write_header(cells: Cells, geometry: Geometry, *, now_us: int, pid: int) -> None:

@@ -47,6 +47,9 @@ HEADER.  Cells 0-15 never change after the file got its name.
       25     1 leader   LEADER_PID   meaningful while the leader lock is held
       26     1 leader   LEADER_SINCE time
       27     1 leader   HEALTH_EVENTS  how many events of health there were, ever
+      32     1 exporter SPANS_SENT   spans that a collector took, ever
+      33     1 exporter SPANS_FAILED those that none took
+      34     1 exporter SPANS_LOST   those that were overwritten before they were read
     The generation that a worker compares is the sum of both: neither ever
     falls, so the sum changes whenever one does.  The two lie on cache lines of
     their own.  All other cells are spare and zero.
@@ -133,9 +136,11 @@ HEAD, one per slot.
       14     1 owner    QUEUED       requests that wait for a backend, at HEARTBEAT
       16    10 owner    STATUSES     requests by hundreds of the status they got
       32    40 owner    ENDINGS      requests that ended badly, by label
+      72     1 owner    SPANS        1 + spans written, ever; 0: their ring is a hole
+      73     1 exporter SPANS_READ   of these, those that were read
       80    32 owner    WAITING      since when the first waits, by set
     Totals only grow, also over a slot's owners.  CONNECTIONS, ARRIVALS, QUEUED,
-    WAITING, and IN_FLIGHT, RETRYING and IDLE in the body, are set to zero by
+    WAITING, and IN_FLIGHT, RETRYING, IDLE and QUEUES in the body, are set to zero by
     whoever takes the lock of a slot whose owner died.  A window is an eighth of a
     second of the monotonic clock; ARRIVALS is 0 while its owner accepts none.
     WAITING is in microseconds of that clock (0: nobody waits), at the CRC-32 of
@@ -145,7 +150,7 @@ HEAD, one per slot.
 
 EVENTS are two rings of 512 events, the table's and health's: `lb.shm.events`.
 
-BODY, one per slot; n is ROWS, m is 7 n rounded up to a multiple of 512.
+BODY, one per slot; n is ROWS, m is 8 n rounded up to a multiple of 512.
        0     n owner    IN_FLIGHT    a column: a cell for each row
        n     n owner    OWNER        which row id the row's block speaks of
      2*n     n owner    CONNECT_FAILURES   connects to the row that failed
@@ -154,10 +159,13 @@ BODY, one per slot; n is ROWS, m is 7 n rounded up to a multiple of 512.
      4*n     n owner    FAULTS       failures that speak against the backend
      5*n     n owner    STREAK       window * 2^32 + most of them in a row there
      6*n     n owner    IDLE         pooled connections that wait, at HEARTBEAT
+     7*n     n owner    QUEUES       requests that wait for a set, at HEARTBEAT
        m 32768 owner    REQUESTS     the last 1024 requests, 32 cells each
      ...   512 owner    BLOCKS       one for each row, and two more
+     ... 131072 owner   SPANS        the last 2048 spans: `lb.shm.spans`
     Columns lie together because policies and the checker read whole ones.
-    RETRYING counts only what the retry budget bounds.
+    RETRYING counts only what the retry budget bounds.  QUEUES tells of each set at
+    the row of one of its backends; who wants a set's queue adds up its rows.
     FAULTS is stored last, in the column and then in the head, so that who sees
     the head's rise finds the rest.  STREAK's window is an eighth of a second, as
     ARRIVALS's; in a row means without a good response of this process between.
@@ -201,7 +209,8 @@ REQUEST, in the ring REQUESTS; number n of a slot is at n mod 1024.
 LOCKS are on bytes far beyond the end of the file, at offsets that no version
 will ever change, so that even a file that cannot be read can be asked if it is
 in use: LOCK_BUILDER, LOCK_LEADER, LOCK_PREFERRED (shared by all who prefer to
-lead) and LOCK_SLOTS + index of the slot.
+lead) and LOCK_SLOTS + index of the slot.  LOCK_EXPORTER is before these, as who
+exports spans does not keep a file in use.
 """
 
 from __future__ import annotations
@@ -241,9 +250,10 @@ FACTS: Final = struct.Struct("@dQQQQQQffffHHB15s8s40s40s68s")
 
 MAGIC_CELL: Final = int.from_bytes(b"evenhand", sys.byteorder)
 BYTE_ORDER_CELL: Final = 0x0102030405060708
-MAJOR_VERSION: Final = 4
+MAJOR_VERSION: Final = 5
 MINOR_VERSION: Final = 0
 
+LOCK_EXPORTER: Final = (1 << 40) - 1
 LOCK_BUILDER: Final = 1 << 40
 LOCK_LEADER: Final = LOCK_BUILDER + 1
 LOCK_PREFERRED: Final = LOCK_BUILDER + 2
@@ -278,6 +288,9 @@ class Head(IntEnum):
     LEADER_PID = 25
     LEADER_SINCE = 26
     HEALTH_EVENTS = 27
+    SPANS_SENT = 32
+    SPANS_FAILED = 33
+    SPANS_LOST = 34
 
 
 class Row(IntEnum):
@@ -340,6 +353,8 @@ class SlotCell(IntEnum):
     QUEUED = 14
     STATUSES = 16
     ENDINGS = 32
+    SPANS = 72
+    SPANS_READ = 73
     WAITING = 80
 
 
@@ -353,6 +368,7 @@ class Column(IntEnum):
     FAULTS = 4
     STREAK = 5
     IDLE = 6
+    QUEUES = 7
 
 
 class Counter(IntEnum):

@@ -28,10 +28,10 @@ from lb.shm.layout import (
     Cells,
     Column,
     Head,
-    Row,
     SlotCell,
 )
 from lb.shm.recorder import Recorder
+from lb.shm.spans import SPAN_CELLS, SPANS_KEPT, SpanWriter
 from lb.shm.turns import Turns
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class Slot:
         self._nobody = geometry.nobody(index)
         self._rows: dict[int, RowCells] = {}
         self._idle: dict[int, int] = {}
+        self._queues: dict[int, int] = {}
 
     def __repr__(self) -> str:
         return f"<Slot {self.index} {'ours' if self.is_ours else 'released'}>"
@@ -163,21 +164,11 @@ class Slot:
             ring=self._geometry.requests(self.index),
         )
 
-    def in_flight_cell(self, row: int) -> int:
-        """Where in `cells` to count the row's requests that are under way."""
-        return self._present(row).in_flight
-
-    def requests_cell(self, row: int) -> int:
-        """Where in `cells` to count the requests that the row was given."""
-        return self._present(row).block
-
-    def failures_cell(self, row: int) -> int:
-        """Where in `cells` to count connects to the row that failed."""
-        return self._present(row).connect_failures
-
-    def _present(self, row: int) -> RowCells:
-        """The cells of the backend that has the row now."""
-        return self.row(row, self.cells[self._geometry.row(row) + Row.ID])
+    def spans(self) -> SpanWriter:
+        """What writes traced requests in this slot. Raises: OSError: without space."""
+        ring = self._geometry.spans(self.index)
+        self._reserve(ring, SPAN_CELLS * SPANS_KEPT, 0)
+        return SpanWriter(self.cells, head=self._head, ring=ring)
 
     def faults(self) -> FaultNotes:
         """What notes faults of backends in this slot; one at a time per slot."""
@@ -195,16 +186,27 @@ class Slot:
         """Tell that this process runs, at unix time `now` in seconds."""
         self.cells[self._head + SlotCell.HEARTBEAT] = microseconds(now)
 
-    def tell_resting(self, *, queued: int, idle: dict[int, int]) -> None:
-        """Tell how many requests wait, and connections idle, by row. O(rows given)."""
+    def tell_resting(
+        self, *, queued: int, idle: dict[int, int], queues: dict[int, int] | None = None
+    ) -> None:
+        """Tell how many requests wait, and connections idle, by row. O(rows given).
+
+        `queues` has those that wait for a set, each at the row of one of its backends.
+        """
         self.cells[self._head + SlotCell.QUEUED] = queued
-        first = self._geometry.column(self.index, Column.IDLE)
-        for row in self._idle.keys() - idle.keys():
+        self._idle = self._tell(Column.IDLE, self._idle, idle)
+        self._queues = self._tell(Column.QUEUES, self._queues, queues or {})
+
+    def _tell(
+        self, column: Column, before: dict[int, int], now: dict[int, int]
+    ) -> dict[int, int]:
+        first = self._geometry.column(self.index, column)
+        for row in before.keys() - now.keys():
             self.cells[first + row] = 0
-        for row, count in idle.items():
-            if self._idle.get(row) != count:
+        for row, count in now.items():
+            if before.get(row) != count:
                 self.cells[first + row] = count
-        self._idle = idle
+        return now
 
     def see(self, generation: int) -> None:
         """Tell which generation this process's view was built from."""
@@ -307,7 +309,7 @@ def _zero_present(cells: Cells, geometry: Geometry, index: int) -> None:
     waiting = range(SlotCell.WAITING, SlotCell.WAITING + WAITING_CELLS)
     for cell in (SlotCell.ARRIVALS, SlotCell.CONNECTIONS, SlotCell.QUEUED, *waiting):
         cells[head + cell] = 0
-    for name in (Column.IN_FLIGHT, Column.RETRYING, Column.IDLE):
+    for name in (Column.IN_FLIGHT, Column.RETRYING, Column.IDLE, Column.QUEUES):
         first = geometry.column(index, name)
         for row, count in enumerate(cells[geometry.column_cells(index, name)].tolist()):
             if count:
@@ -388,11 +390,10 @@ def _read(cells: Cells, geometry: Geometry, index: int, *, alive: bool) -> SlotS
     )
 
 
-def read_idle(
-    cells: Cells, geometry: Geometry, living: Iterable[int]
+def read_columns(
+    cells: Cells, geometry: Geometry, living: Iterable[int], column: Column
 ) -> dict[int, list[int]]:
-    """The idle connections of each of the `living` slots, by row."""
+    """A column of each of the `living` slots."""
     return {
-        slot: cells[geometry.column_cells(slot, Column.IDLE)].tolist()
-        for slot in living
+        slot: cells[geometry.column_cells(slot, column)].tolist() for slot in living
     }

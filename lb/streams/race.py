@@ -48,12 +48,14 @@ def race(
     *,
     after_s: float,
     losing: type[Exception],
+    is_poor: Callable[[T], bool],
     discard: Callable[[T], None],
 ) -> T:
     """What `first` returns, or `second`, begun `after_s` seconds later, if sooner.
 
-    Who raises `losing` leaves it to the other; if both do, or `first` does before
-    `second` has begun, the error of `first` is raised. Any other error ends the race.
+    Who raises `losing` or returns what `is_poor` leaves it to the other. If both do, or
+    `first` does before `second` has begun, a poor result counts more than an error, and
+    what `first` has more than what `second` has. Any other error ends the race.
     The loser is ended (killed) before this returns; a result that it had nevertheless
     is given to `discard`. Costs two greenlets at most, 20 us.
     """
@@ -66,7 +68,7 @@ def race(
         while winner is None:
             arrived.wait()
             arrived.clear()
-            winner = _winner(runners, losing)
+            winner = _winner(runners, losing, is_poor)
     finally:
         for runner in runners:
             if runner is not winner and (result := runner.stop()) is not None:
@@ -76,10 +78,13 @@ def race(
     return winner.result  # type: ignore[return-value] # it has one without an error
 
 
-def _winner(runners: list[Runner[T]], losing: type[Exception]) -> Runner[T] | None:
+def _winner(
+    runners: list[Runner[T]], losing: type[Exception], is_poor: Callable[[T], bool]
+) -> Runner[T] | None:
     """Who decides the race, by a result or an error; None while it is open."""
     done = [runner for runner in runners if runner.is_done]
-    for runner in done:
-        if runner.error is None or not isinstance(runner.error, losing):
+    answers = [runner for runner in done if not isinstance(runner.error, losing)]
+    for runner in answers:
+        if runner.result is None or not is_poor(runner.result):
             return runner
-    return runners[0] if len(done) == len(runners) else None
+    return [*answers, *done][0] if len(done) == len(runners) else None

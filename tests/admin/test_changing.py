@@ -146,7 +146,14 @@ def test_a_drain_is_waited_for_until_nothing_is_in_flight(scene: Scene) -> None:
     end(scene.file, at)
     thread.join(10)
     assert got[0].json["outcome"]["in_time"] is True
-    assert got[0].json["backends"][0]["in_flight"] == 1
+
+
+def test_a_drain_that_is_not_waited_for_says_what_is_in_flight(scene: Scene) -> None:
+    at = scene.slot.row(0, 1)
+    begin(scene.file, at)
+    done = scene.ask("POST", f"{ONE}/drain").json
+    assert done["backends"][0]["in_flight"] == 1
+    end(scene.file, at)
 
 
 def test_a_removal_with_wait_drains_first(scene: Scene) -> None:

@@ -69,6 +69,7 @@ def test_every_label_that_is_asked_for_exists(told: dict[str, set[str]]) -> None
             assert asked <= told[name], query
         grouped = re.findall(r"(?:by|on|group_left) \(([^)]*)\)", query)
         labels = {label.strip() for group in grouped for label in group.split(",")}
+        labels -= {"job", "instance"}
         known = set().union(*(told[name] for name in METRIC.findall(query)))
         assert labels <= known, query
 
@@ -78,12 +79,18 @@ def test_every_alert_is_explained(rule: dict[str, Any]) -> None:
     assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
     assert rule["annotations"]["summary"]
-    assert f"| `{rule['alert']}` |" in MANUAL, "docs/operations.md, Alerts"
+    anchor = rule["alert"].lower()
+    assert rule["annotations"]["runbook_url"] == f"docs/operations.md#{anchor}"
+    section = MANUAL.partition(f"\n### {rule['alert']}\n\n")[2].partition("\n#")[0]
+    assert section.lower().startswith(f"{rule['labels']['severity']}. ")
+    assert "\n- " in section, "what to do"
 
 
 def test_the_manual_explains_no_other_alert() -> None:
-    listed = re.findall(r"^\| `(Evenhand\w+)` \|", MANUAL, re.MULTILINE)
+    listed = re.findall(r"^### (Evenhand\w+)$", MANUAL, re.MULTILINE)
     assert listed == [rule["alert"] for rule in ALERTS]
+    for linked in re.findall(r"\]\(#(evenhand\w+)\)", MANUAL):
+        assert linked in {name.lower() for name in listed}
 
 
 def test_the_manual_names_every_metric_and_no_other(told: dict[str, set[str]]) -> None:
@@ -124,6 +131,21 @@ def test_variables_and_files_that_are_named_exist(name: str) -> None:
 def test_the_service_runs_lines_of_the_procfile() -> None:
     text = (DEPLOY / "evenhand@.service").read_text()
     started = set(re.findall(r"evenhand@(\w+)", text))
-    lines = {x.partition(":")[0] for x in (ROOT / "Procfile").read_text().splitlines()}
-    assert started <= lines
-    assert "honcho start %i" in text
+    assert started <= set(lines_of(DEPLOY))
+    assert "honcho start -f deploy/Procfile -d /opt/evenhand %i" in text
+
+
+def lines_of(folder: Path) -> dict[str, str]:
+    """The commands of the Procfile there, without the demo's settings."""
+    text = (folder / "Procfile").read_text()
+    lines = re.findall(r"^(\w+): (.*)$", text, re.MULTILINE)
+    of_the_demo = re.compile(r"env (LB_\w+=\S+ )+")
+    return {name: of_the_demo.sub("", command) for name, command in lines}
+
+
+def test_the_procfile_of_a_deployment_has_nothing_of_the_demo() -> None:
+    """The same commands, with the settings that lb.toml and the environment give."""
+    text = (DEPLOY / "Procfile").read_text()
+    assert "LB_" not in text
+    assert lines_of(DEPLOY).items() <= lines_of(ROOT).items()
+    assert list(lines_of(DEPLOY)) == ["lb", "health", "admin"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import time
 from contextlib import ExitStack
@@ -17,8 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lb.admin.collecting import Collector
 from lb.admin.families import BUCKETS, Numbers, Owner, Split, Timing
-from lb.admin.reloading import InForce
+from lb.admin.in_force import InForce
 from lb.admin.source import Source
+from lb.admin.warming import Warming
 from lb.config import Settings
 from lb.model import Address, Backend, Verdict, Wish
 from lb.shm import (
@@ -96,12 +98,14 @@ def test_failures_and_retries_are_told_with_their_reason(scene: Scene) -> None:
     cells[at.block + Counter.RETRIES] += 1
     cells[at.block + Counter.FAILURES + NUMBERS["connection_refused"]] += 2
     cells[at.connect_failures] += 2
+    cells[at.block + Counter.CUT] += 3
     made = passage(scene.slot.no_backend, status=503)
     made.label = "destination_unavailable"
     scene.recorder.finish(made, 1001.0)
     told = Scrape(scene)
     assert told("backend_retries_total", **ONE) == 1
     reason = "connection_refused"
+    assert told("backend_cut_total", **ONE) == 3
     assert told("backend_failures_total", **ONE, reason=reason) == 2
     assert told("backend_connect_failures_total", **ONE) == 2
     assert told("request_failures_total", reason="destination_unavailable") == 1
@@ -163,12 +167,15 @@ def test_ejections_and_panic_are_told(scene: Scene) -> None:
 
 
 def test_workers_are_told_by_slot(scene: Scene) -> None:
-    scene.slot.tell_resting(queued=2, idle={1: 5})
+    scene.slot.tell_resting(queued=2, idle={1: 5}, queues={0: 2})
     scene.slot.arrivals().open()
+    scene.slot.see_settings(scene.file.settings_generation())
     serve(scene.file, scene.recorder, scene.slot.row(0, 1))
     told, slot = Scrape(scene), {"slot": "0"}
     assert told("workers") == told("worker_up", **slot) == 1
     assert told("worker_queued_requests", **slot) == 2
+    assert told("set_queued_requests", set="default") == 2
+    assert told("worker_settings_behind", **slot) == 0
     assert told("worker_idle_connections", **slot) == 5
     assert told("backend_idle_connections", **TWO) == 5
     assert told("worker_requests_total", **slot) == 1
@@ -309,16 +316,23 @@ def crowd(tmp_path: Path) -> Iterable[Path]:
 
 
 def test_a_scrape_of_2000_backends_and_8_workers_is_quick(crowd: Path) -> None:
-    """In CPU time, as this machine has others to serve; the best of three."""
+    """In CPU time, as this machine has others to serve; the first one, too.
+
+    The admin process reads through a file when it is new (`lb.admin.warming`).
+    """
     source = Source(crowd)
     collector = Collector(source, InForce(Settings()), FigureReader())
+    warming = Warming(source, collector)
+    assert (warming.look(), warming.look()) == (True, False)
     took_s, text = [], ""
+    gc.freeze()  # as the admin process does; pytest's own things are not measured
     for _ in range(4):
         began = time.process_time()
         text = "".join(family.text() for family in collector.families())
         took_s.append(time.process_time() - began)
+    gc.unfreeze()
     source.close()
     first, *others = (f"{s * 1000:.0f} ms" for s in took_s)
     print(f"{text.count(chr(10))} lines: the first {first}, then {', '.join(others)}")
-    assert min(took_s[1:]) < BUDGET_S
+    assert max(took_s) < BUDGET_S
     assert text.count("evenhand_backend_requests_total{") == MANY * 6

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from backend.orders import path_of
 from tests.processes import ROOT, group_members
 from tests.waiting import DEADLINE_S, wait_for
 
@@ -72,3 +73,5 @@ class RunningBackend:
         for pid in self.living():
             os.kill(pid, signal.SIGKILL)
         self.process.wait(DEADLINE_S)
+        # A keeper that was killed cannot remove its orders.
+        path_of(str(self.port)).unlink(missing_ok=True)

@@ -64,6 +64,16 @@ def test_a_stop_leaves_no_process_behind(
     assert "starts again" not in kept.output()
 
 
+def test_a_server_that_must_be_killed_leaves_nothing_behind(
+    kept: RunningBackend,
+) -> None:
+    """Its worker ends a moment after it, and the keeper not before that."""
+    os.kill(kept.server_pids()[0], signal.SIGSTOP)
+    kept.process.terminate()
+    assert kept.process.wait(DEADLINE_S) == 0
+    assert kept.living() == []
+
+
 def test_a_stop_while_it_waits_to_start_again_is_prompt(
     start_backend: StartBackend,
 ) -> None:

@@ -68,6 +68,17 @@ def test_clients_stay_each_where_they_came_first() -> None:
     assert {client.given for client in clients} == {1}, "a good cookie is not renewed"
 
 
+def test_only_a_good_cookie_binds() -> None:
+    a, b = make(a=1, b=1)
+    policy = build([a, b])
+    client = Client(policy)
+    assert not policy.binds(client.ask())
+    chosen = client.request()
+    assert policy.binds(client.ask())
+    policy.update([b if chosen is a else a])
+    assert not policy.binds(client.ask()), "who is not there binds nobody"
+
+
 def test_a_client_whose_candidate_is_gone_comes_to_rest_elsewhere() -> None:
     a, b, c = make(a=1, b=1, c=1)
     policy = build([a, b, c])

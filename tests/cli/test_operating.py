@@ -100,7 +100,7 @@ def test_the_status_of_plain_backends_has_no_idle_columns(scene: Scene) -> None:
 
 def test_a_drain_that_is_waited_for_tells_each_change(scene: Scene) -> None:
     (row,) = (r for r in scene.process.rows() if r.backend.name == "web1")
-    cell = scene.slot.in_flight_cell(row.row)
+    cell = scene.slot.row(row.row, row.id).in_flight
     scene.process.cells[cell] = 2
 
     def serve() -> None:

@@ -18,6 +18,7 @@ from lb.cli import cli
 from lb.cli.group import SECTIONS
 from lb.cli.watching import SORTS
 from tests.cli.conftest import Scene, admin_of
+from tests.live.test_operating import HEEDS_CTRL_C
 from tests.processes import ROOT
 from tests.waiting import DEADLINE_S, wait_for
 
@@ -62,7 +63,7 @@ class Running:
         self._out = scene.path.with_name("out")
         with self._out.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "lb", *arguments],
+                [sys.executable, "-c", HEEDS_CTRL_C, *arguments],
                 cwd=ROOT, env=os.environ | {"LB_STATE__PATH": str(scene.path)},
                 stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
@@ -101,7 +102,7 @@ def test_following_ends_by_ctrl_c_with_130(here: Scene, way: str) -> None:
 @pytest.mark.parametrize("way", ["file", "url"])
 def test_a_drain_that_is_interrupted_says_what_stays(here: Scene, way: str) -> None:
     (row,) = (r for r in here.process.rows() if r.backend.name == "web1")
-    here.process.cells[here.slot.in_flight_cell(row.row)] = 1
+    here.process.cells[here.slot.row(row.row, row.id).in_flight] = 1
     with admin_of(here.path) as url:
         where = ("--url", url) if way == "url" else ()
         running = Running(here, "drain", "web1", "--wait", "60", *where)

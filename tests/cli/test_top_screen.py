@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -82,6 +83,12 @@ async def top(scene: Scene, width: int = 80, height: int = 24) -> AsyncIterator[
             await seen.until(seen.rows, "rows")
             yield seen
         feed.end()
+    wait_for(lambda: not feeds(), "the thread that reads")
+
+
+def feeds() -> list[threading.Thread]:
+    """Those that are still about to end: one that reads a stream is left alone."""
+    return [each for each in threading.enumerate() if each.name in ("feed", "deed")]
 
 
 Story = "Callable[[Scene, Seen], Coroutine[Any, Any, None]]"

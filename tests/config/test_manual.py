@@ -46,7 +46,7 @@ def test_the_manual_as_it_stands_is_the_demo() -> None:
     """Only the two demo backends are active; the third is one # away."""
     assert keys_in(tomllib.loads(MANUAL.read_text())) == [
         "backends", "balance.sticky", "queue", "health.eject", "health.flap", "timeouts", "limits",
-        "retries", "pool", "headers", "log", "state", "admin", "demo",
+        "retries", "pool", "headers", "log", "state", "admin", "tracing", "demo",
     ]  # fmt: skip
     settings = load({}, MANUAL.parent)
     assert [b.name for b in settings.backends] == ["backend1", "backend2"]

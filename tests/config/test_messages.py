@@ -194,12 +194,12 @@ BAD_FILES = [
     ("xyzzy = 1", "xyzzy: unknown key; allowed: backends, bind, workers, "
      "trusted_proxies, proxy_protocol, [balance], [balance.sticky], [queue], "
      "[health], [health.eject], [health.flap], [timeouts], [limits], [retries], [pool], "
-     "[headers], [log], [state], [admin], [demo], [sets.NAME], [[routes]]"),
+     "[headers], [log], [state], [admin], [tracing], [demo], [sets.NAME], [[routes]]"),
     ('"health.rise" = 1', '"health.rise": unknown key; did you mean health.rise?'),
     ('"a\\nb" = 1', '"a\\nb": unknown key; allowed: backends, bind, workers, '
      "trusted_proxies, proxy_protocol, [balance], [balance.sticky], [queue], "
      "[health], [health.eject], [health.flap], [timeouts], [limits], [retries], [pool], "
-     "[headers], [log], [state], [admin], [demo], [sets.NAME], [[routes]]"),
+     "[headers], [log], [state], [admin], [tracing], [demo], [sets.NAME], [[routes]]"),
 ]  # fmt: skip
 
 
@@ -222,6 +222,7 @@ BAD_BACKENDS = [
      "'999.1.1.1' does not appear to be an IPv4 or IPv6 address"),
     ('"[a]:80"', 1, '"[a]:80"', "'a' does not appear to be an IPv4 or IPv6 address"),
     ('"a b:1"', 1, '"a b:1"', "the host is not a name or an IP address"),
+    ('"b=b=a:1"', 1, '"b=b=a:1"', "the host is not a name or an IP address"),
     ('"a\\u0007:1"', 1, '"a\\u0007:1"', "it holds characters that cannot be printed"),
     ('""', 1, '""', "it is empty"),
     ("3", 1, "3", "expected text or a table"),
@@ -308,7 +309,7 @@ UNKNOWN_VARIABLES = [
         "LB_BALANCE__..., LB_BALANCE__STICKY__..., LB_QUEUE__..., LB_HEALTH__..., "
         "LB_HEALTH__EJECT__..., LB_HEALTH__FLAP__..., LB_TIMEOUTS__..., LB_LIMITS__..., "
         "LB_RETRIES__..., LB_POOL__..., LB_HEADERS__..., LB_LOG__..., LB_STATE__..., "
-        "LB_ADMIN__..., LB_DEMO__...",
+        "LB_ADMIN__..., LB_TRACING__..., LB_DEMO__...",
     ),
 ]
 

@@ -20,6 +20,7 @@ from lb.shm.blocks import in_flight_cell
 from lb.shm.layout import Row
 from tests.health.listeners import free_port, listening, reply, serving
 from tests.shm.children import Child, backends, until
+from tests.shm.present import present
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,7 +161,7 @@ def test_failures_seen_by_traffic_ask_for_a_probe_now(path: Path, quick: Quick) 
         with checking(path, slow):
             with listening(port):
                 until(lambda: verdicts(file) == ["UP"], "the first verdict", 3)
-            file.cells[slot.failures_cell(0)] += 1
+            file.cells[present(file, slot, 0).connect_failures] += 1
             slot.faults().note(slot.row(0, 1))
             until(lambda: verdicts(file) == ["DOWN"], "the fall", 3)
 
@@ -255,8 +256,9 @@ def test_dead_processes_slots_are_swept(path: Path, quick: Quick) -> None:
     publish(path, backends(free_port()))
     code = (
         "import sys; from lb.shm import SharedFile;"
+        "from tests.shm.present import present;"
         "file = SharedFile.open(sys.argv[1]); slot = file.take_slot();"
-        "file.cells[slot.in_flight_cell(0)] += 1; print('in', flush=True);"
+        "file.cells[present(file, slot, 0).in_flight] += 1; print('in', flush=True);"
         "sys.stdin.readline()"
     )
     with SharedFile.open(path) as file, checking(path, quick):

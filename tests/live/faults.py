@@ -1,27 +1,31 @@
-"""Faulty backends as a test drives them, and clients that count all that fails."""
+"""Faulty backends as a test drives them, and the balancer in front of them."""
 
 from __future__ import annotations
 
-import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 from collections import Counter
-from contextlib import suppress
-from itertools import count
-from time import monotonic
-from typing import TYPE_CHECKING, Self
+from contextlib import ExitStack, contextmanager
+from time import time
+from typing import TYPE_CHECKING, Any
 
+from lb.shm import SharedFile
+from tests.live.server import Server, start_lane
 from tests.processes import ROOT, free_port
 from tests.waiting import DEADLINE_S, wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-GET = b"GET / HTTP/1.1\r\nHost: faults\r\n\r\n"
-POST = b"POST / HTTP/1.1\r\nHost: faults\r\nContent-Length: %d\r\n\r\n%b"
+    from lb.shm import BackendState, BackendTotals
+    from tests.live.clients import Clients
+
+WORKERS = 3
+FAST_HEALTH = {"LB_HEALTH__INTERVAL": "0.3", "LB_HEALTH__FAST_INTERVAL": "0.15"}
 
 
 class FaultyBackend:
@@ -38,8 +42,8 @@ class FaultyBackend:
         """As `LB_BACKENDS` wants it, with its name."""
         return f"{self.name}=127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        """Listen (again)."""
+    def start(self) -> float:
+        """Listen (again); the unix time since when it does."""
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tests.live.faulty"),
@@ -50,117 +54,144 @@ class FaultyBackend:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._hear("listens")
+        assert self._hear() == "listens"
+        return time()
 
-    def do(self, fault: str, share: float = 1.0) -> None:
-        """From now on, do that to such a share of all requests."""
+    def do(self, fault: str, number: float = 1.0) -> dict[str, Any]:
+        """See `tests.live.faulty`; what it has seen so far."""
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{fault} {share}\n")
+        self.process.stdin.write(f"{fault} {number}\n")
         self.process.stdin.flush()
-        self._hear("done")
+        seen: dict[str, Any] = json.loads(self._hear())
+        return seen
 
-    def _hear(self, word: str) -> None:
+    def _hear(self) -> str:
         assert self.process.stdout is not None
-        assert self.process.stdout.readline().strip() == word
+        return self.process.stdout.readline().strip()
 
-    def kill(self) -> None:
-        """As by `kill -9`; may be called twice."""
+    def kill(self) -> float:
+        """As by `kill -9`; just before it. May be called twice."""
+        at = time()
         with self.process:
             self.process.kill()
+        return at
+
+    def leave(self) -> None:
+        """SIGTERM: it ends when it has answered what it has begun."""
+        with self.process:
+            self.process.terminate()
+            self.process.wait(DEADLINE_S)
 
     def pause(self) -> None:
         """SIGSTOP: the kernel still accepts connections, and nobody answers."""
         os.kill(self.process.pid, signal.SIGSTOP)
 
-    def resume(self) -> None:
-        """SIGCONT."""
+    def resume(self) -> float:
+        """SIGCONT; just before it."""
+        at = time()
         os.kill(self.process.pid, signal.SIGCONT)
+        return at
 
     def posts(self) -> Counter[bytes]:
         """How often each POST came here, over all of its lives."""
         return Counter(self._posts.read_bytes().split())
 
 
-class Clients:
-    """`gets` clients that GET and `posts` that POST, again and again, until it ends.
+class Scene:
+    """Faulty backends behind a balancer that `serve` starts."""
 
-    Each on a connection of its own, which it replaces when it was closed.
-    """
+    def __init__(self, folder: Path, names: str) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
+        self.backends: list[FaultyBackend] = []
+        self.server: Server
+        for name in names.split():
+            backend = FaultyBackend(folder, name)
+            self._stack.callback(backend.kill)
+            self.backends.append(backend)
+        self.one = self.backends[0]
 
-    def __init__(self, port: int, *, gets: int = 12, posts: int = 4) -> None:
-        self._port = port
-        self._kinds = [False] * gets + [True] * posts
-        self._ids = count(1)
-        self._is_over = False
-        self.statuses: Counter[int] = Counter()
-        """Answers to idempotent requests; 0 for those that got none."""
-        self.posted: Counter[int] = Counter()
-        """The same of the others."""
-        self.worst_s = 0.0
-        """The longest that an idempotent request has waited."""
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._run()), daemon=True
-        )
+    def serve(self, lane: str = "fast", **env: str) -> Server:
+        """Start it, three workers of the fast lane or one process of another."""
+        workers = WORKERS if lane == "fast" else 1
+        options = ("-w", str(workers)) if lane == "fast" else ()
+        env = {
+            "LB_BACKENDS": ",".join(backend.address for backend in self.backends),
+            "LB_LOG__ACCESS": "off",
+            **FAST_HEALTH,
+            **env,
+        }
+        self.server = start_lane(lane, self._folder, None, *options, **env)
+        self._stack.callback(self.server.kill)
+        self.server.wait_answering(workers)
+        for backend in self.backends:
+            self.server.wait_verdict(backend.name, "UP")
+        return self.server
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def checker(self) -> Server:
+        """A `health` process beside the balancer, with its settings."""
+        folder = self._folder / "health"
+        folder.mkdir(exist_ok=True)
+        settings = {k: v for k, v in self.server.env.items() if k.startswith("LB_")}
+        checker = Server(folder, ["lb", "health"], port=0, env=settings)
+        self._stack.callback(checker.kill)
+        return checker
 
-    def __exit__(self, *_: object) -> None:
-        self._is_over = True
-        self._thread.join(2 * DEADLINE_S)
-        assert not self._thread.is_alive()
+    def close(self) -> None:
+        """End all of it."""
+        self._stack.close()
 
-    @property
-    def failures(self) -> int:
-        """Idempotent requests without an answer of status 200."""
-        return self.statuses.total() - self.statuses[200]
+    def state_of(self, name: str) -> BackendState:
+        """What the shared file says of a backend."""
+        with SharedFile.open(self.server.state) as file:
+            return state_in(file, name)
 
-    def wait_answers(self, more: int) -> None:
-        """Return when so many more requests are over."""
-        start = self.statuses.total()
-        wait_for(lambda: self.statuses.total() >= start + more, f"{more} answers")
+    def is_out(self, name: str) -> bool:
+        """Whether probes or traffic speak against it."""
+        return not self.state_of(name).standing.is_good
 
-    def report(self, what: str) -> str:
-        """One line for people."""
-        return (
-            f"{what}: {self.statuses.total()} idempotent requests, {self.failures}"
-            f" failed, worst wait {self.worst_s * 1000:.0f} ms;"
-            f" {self.posted.total()} POSTs, {self.posted[200]} answered 200"
-        )
+    def totals(self) -> list[BackendTotals]:
+        """What was counted for each of them."""
+        with SharedFile.open(self.server.state) as file:
+            totals = file.totals()
+            return [totals[state.id] for state in file.backends()]
 
-    async def _run(self) -> None:
-        await asyncio.gather(*(self._ask_on(is_post) for is_post in self._kinds))
+    def check(
+        self, clients: Clients, what: str, *, again_s: float | None = None
+    ) -> None:
+        """No POST came twice, nothing is left in flight; print what happened.
 
-    async def _ask_on(self, is_post: bool) -> None:
-        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        while not self._is_over:
-            began = monotonic()
-            try:
-                if streams is None:
-                    streams = await asyncio.open_connection("127.0.0.1", self._port)
-                status, keeps = await self._ask(*streams, is_post)
-            except (OSError, EOFError, ValueError):
-                status, keeps = 0, False
-            if is_post:
-                self.posted[status] += 1
-            else:
-                self.statuses[status] += 1
-                self.worst_s = max(self.worst_s, monotonic() - began)
-            if (self._is_over or not keeps) and streams is not None:
-                writer, streams = streams[1], None
-                writer.close()
-                with suppress(OSError):
-                    await writer.wait_closed()
+        `again_s` is how long it took until a backend that returned was served again.
+        """
+        line = clients.report(what)
+        if again_s is not None:
+            line += f"; served again after {again_s * 1000:.0f} ms"
+        print(f"\n  {line}")
+        came: Counter[bytes] = Counter()
+        for backend in self.backends:
+            came += backend.posts()
+        assert {n for n in came.values() if n > 1} == set(), "a POST came twice"
+        assert len(came) <= clients.posted.total()
+        assert len(came) >= clients.posted[200], "and none was made up"
+        assert "Traceback" not in self.server.errors()
+        with SharedFile.open(self.server.state) as file:
+            rows = [state.row for state in file.backends()]
+            reader = file.in_flight_reader()
+            wait_for(lambda: reader.of_many(rows) == 0, "nothing in flight")
+            assert reader.retrying(rows) == 0
 
-    async def _ask(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_post: bool
-    ) -> tuple[int, bool]:
-        """The status, and whether the connection may be used again."""
-        number = b"%d" % next(self._ids)
-        writer.write(POST % (len(number), number) if is_post else GET)
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        at = head.find(b"content-length: ")
-        length = int(head[at + 16 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-        await reader.readexactly(length)
-        return int(head[9:12]), b"connection: close" not in head
+
+def state_in(file: SharedFile, name: str) -> BackendState:
+    """What the shared file says of a backend."""
+    (state,) = (s for s in file.backends() if s.backend.name == name)
+    return state
+
+
+@contextmanager
+def scene_of(folder: Path, names: str) -> Iterator[Scene]:
+    """Backends of these names, listening; all of it ends with the block."""
+    scene = Scene(folder, names)
+    try:
+        yield scene
+    finally:
+        scene.close()

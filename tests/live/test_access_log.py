@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,10 +15,9 @@ from tests.live.client import Client, fetch, get, request
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.live.conftest import Scripted, StartServer
     from tests.live.scripted import Talk
+    from tests.live.server import Server
 
 pytestmark = pytest.mark.live
 
@@ -143,6 +144,45 @@ def test_it_can_be_a_file(
     assert before == "before"
     assert len(parsed("\n".join(lines))) == 1
     assert server.output() == ""
+
+
+def test_a_file_that_was_moved_away_is_left_at_usr1(
+    start_server: StartServer, scripted: Scripted, tmp_path: Path
+) -> None:
+    """As those who rotate gunicorn's logs do it."""
+    path, moved = tmp_path / "access.log", tmp_path / "access.log.1"
+    one = scripted("one")
+    server = start_server(
+        "fast", "-w", "2", LB_BACKENDS=one.address, LB_LOG__ACCESS=str(path)
+    )
+    server.wait_answering(workers=2)
+    assert fetch(server.port, get(b"/old")).status == 200
+    wait_for(lambda: "/old" in path.read_text(), "the line")
+    path.rename(moved)
+    os.kill(server.process.pid, signal.SIGUSR1)
+    wait_for(path.exists, "a new file")
+
+    def is_in_both_new() -> bool:
+        return fetch(server.port, get(b"/new")).status == 200 and (
+            held_by(server, moved) == set()
+        )
+
+    wait_for(is_in_both_new, "both workers to let go of the old file")
+    old = moved.read_text()
+    assert fetch(server.port, get(b"/newest")).status == 200
+    wait_for(lambda: "/newest" in path.read_text(), "the line in the new file")
+    assert moved.read_text() == old
+    assert server.stop() == 0
+
+
+def held_by(server: Server, path: Path) -> set[int]:
+    """The workers that have the file open."""
+    return {
+        pid
+        for pid in server.living()
+        for fd in Path(f"/proc/{pid}/fd").iterdir()
+        if fd.resolve() == path
+    }
 
 
 @pytest.mark.parametrize("lane", LANES)

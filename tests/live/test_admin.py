@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from lb.admin.serving import THREADS
 from tests.live.client import Client, fetch, get, request
 from tests.live.server import Server
 from tests.processes import free_port
@@ -389,3 +391,30 @@ def test_a_reload_is_planned_and_asked_for(
     refused = admin.ask("POST", "/api/v1/reload")
     assert refused.status_code == 422
     assert "nonsense" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"G",
+        b"PUT /api/v1/backends/one/weight HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n",
+    ],
+    ids=["nothing", "part of a head", "a refused request without its body"],
+)
+def test_clients_that_stand_still_lock_nobody_out(
+    start_admin: StartAdmin, begun: bytes
+) -> None:
+    """More of them than there are threads, and none of them knows the token."""
+    admin = start_admin(LB_ADMIN__TOKEN="secret")
+    admin.wait_serving()
+    with ExitStack() as stack:
+        for _ in range(THREADS + 4):
+            sock = stack.enter_context(
+                socket.create_connection(("127.0.0.1", admin.port))
+            )
+            sock.sendall(begun)
+        assert admin.ask("GET", "/healthz").ok
+        assert admin.ask("POST", "/api/v1/reload").status_code == 401
+    assert "Traceback" not in admin.errors()

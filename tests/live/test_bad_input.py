@@ -83,6 +83,17 @@ def test_other_lanes_refuse_the_same(
     assert named in refusal_of(start_server(lane, **env))
 
 
+@pytest.mark.parametrize(("lane", "says_so"), [("fast", False), ("gthread", True)])
+def test_a_setting_without_effect_in_a_lane_is_said(
+    start_server: StartServer, scripted: Scripted, lane: str, says_so: bool
+) -> None:
+    one = scripted("one")
+    server = start_server(lane, LB_BACKENDS=one.address, LB_RETRIES__HEDGE="0.1")
+    server.wait_answering()
+    assert server.errors().count("retries.hedge has no effect") == says_so
+    assert server.stop() == 0
+
+
 def test_several_mistakes_are_said_at_once(start_server: StartServer) -> None:
     said = refusal_of(
         start_server("fast", LB_BACKENDS="nowhere", LB_HEALTH__RISE="0", LB_TYPO="1")

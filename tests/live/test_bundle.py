@@ -43,16 +43,34 @@ def lines_of(text: str) -> dict[str, str]:
 def test_the_procfile_says_what_the_manual_promises() -> None:
     lines = lines_of((ROOT / "Procfile").read_text())
     assert list(lines) == [
-        "lb", "health", "admin", "backend1", "backend2", "backend3"
+        "lb", "health", "admin", "backend1", "backend2", "backend3", "load"
     ]  # fmt: skip
-    assert re.fullmatch(r"exec gunicorn lb\.wsgi:app( .*)?", lines["lb"])
-    assert lines["health"] == "exec python -m lb health"
+    commands = {
+        name: re.sub(r"\b(LB_\w+)=\$\{\1:-\w+\} ", "", line).replace("env ", "")
+        for name, line in lines.items()
+    }
+    assert re.fullmatch(r"exec gunicorn lb\.wsgi:app( .*)?", commands["lb"])
+    assert commands["health"] == "exec python -m lb health"
     app = '"lb.admin.serving:app()"'
-    assert lines["admin"] == f"exec gunicorn -c admin.conf.py {app}"
+    assert commands["admin"] == f"exec gunicorn -c admin.conf.py {app}"
+    assert lines["load"] == "exec python -m backend.load --controls"
     for i in (1, 2, 3):
         text = f'"Response from Backend {i}"'
-        wanted = f"exec python -m backend 900{i} {text} --restart"
+        wanted = f"exec python -m backend 900{i} {text} --restart --controls"
         assert lines[f"backend{i}"] == wanted
+
+
+def test_the_demos_own_settings_are_in_the_procfile_alone() -> None:
+    """They show what happens sooner; whoever sets one of them anew is heard."""
+    text = (ROOT / "Procfile").read_text()
+    assert dict(re.findall(r"\b(LB_\w+)=\$\{\1:-(\w+)\}", text)) == {
+        "LB_DEMO__CONTROLS": "true",
+        "LB_HEALTH__KIND": "http",
+        "LB_HEALTH__SLOW_START": "10",
+    }
+    health = re.compile(r"(LB_HEALTH__\w+)=")
+    lines = lines_of(text)
+    assert health.findall(lines["lb"]) == health.findall(lines["health"])
 
 
 class Bundle:

@@ -96,55 +96,6 @@ def test_half_bodies_eject_under_load(
     assert server.errors().count("is EJECTED for 30 s, the 1st time lately") == 1
 
 
-def test_a_death_is_acted_on_within_a_tenth_of_a_second(
-    start_server: StartServer, scripted: Scripted
-) -> None:
-    """Under traffic, checks or not; the last worker follows at its next request."""
-    backends = [scripted(name) for name in ("one", "two", "three")]
-    server = start(start_server, backends, **FEW_CHECKS)
-    with SharedFile.open(server.state) as file, Load(server.port) as load:
-        load.wait_served(300)
-        began = time.monotonic()
-        backends[0].close()
-        refused = time.monotonic()
-        out = until(lambda: not state_of(file, "one").standing.is_good, "the ejection")
-        generation = file.generation()
-
-        def have_all_seen() -> bool:
-            return all(s.generation_seen >= generation for s in file.slots() if s.alive)
-
-        seen = until(have_all_seen, "all workers to see it")
-        load.wait_served(300)
-    print(
-        f"\nit took {refused - began:.3f} s to die; acted on {out - began:.3f} s after"
-        f" its beginning; the last worker {(seen - out) * 1000:.1f} ms later"
-    )
-    assert out - refused < 0.5
-    assert load.failures == []
-
-
-def test_a_backend_that_returns_is_served_at_once(
-    start_server: StartServer, scripted: Scripted
-) -> None:
-    """Within a second of its second passing probe."""
-    backends = [scripted("one"), scripted("two")]
-    server = start(start_server, backends, **FAST_CHECKS)
-    with SharedFile.open(server.state) as file, Load(server.port) as load:
-        load.wait_served(100)
-        backends[0].close()
-        server.wait_verdict("one", "DOWN")
-        down = state_of(file, "one").since
-        backends[0].open()
-        server.wait_verdict("one", "UP")
-        load.wait_served(1, by="one")
-        served = time.time()
-        probes = [p for p in state_of(file, "one").probes if p.ok and p.at > down]
-    took = served - probes[1].at
-    print(f"\nserved {took:.3f} s after the second passing probe")
-    assert took < 1.0
-    assert load.failures == []
-
-
 def test_a_connect_that_fails_ejects_until_a_probe_passes(
     start_server: StartServer, scripted: Scripted
 ) -> None:

@@ -35,7 +35,7 @@ class Scene:
     def begin(self, name: str, count: int = 1) -> None:
         """So many requests to a backend begin, or (below zero) end."""
         (row,) = (row for row in self.process.rows() if row.backend.name == name)
-        self.process.cells[self.slot.in_flight_cell(row.row)] += count
+        self.process.cells[self.slot.row(row.row, row.id).in_flight] += count
 
     def cut(self, name: str, count: int) -> None:
         """So many requests to a backend were cut."""

@@ -26,6 +26,7 @@ from lb.proxy.tally import LockedTally
 from lb.proxy.waiting import QueueLimits, WaitingLine
 from lb.shm import SharedFile, publish
 from lb.upstream.backend import LiveBackend, PoolLimits
+from tests.shm.present import present
 from tests.waiting import DEADLINE_S, wait_for
 
 if TYPE_CHECKING:
@@ -199,12 +200,12 @@ class Rival:
 
     def enter(self, row: int = 0) -> None:
         """It has one request more under way at a backend."""
-        self.file.cells[self.slot.in_flight_cell(row)] += 1
+        self.file.cells[present(self.file, self.slot, row).in_flight] += 1
         self.in_flight += 1
 
     def leave(self, row: int = 0) -> None:
         """One less."""
-        self.file.cells[self.slot.in_flight_cell(row)] -= 1
+        self.file.cells[present(self.file, self.slot, row).in_flight] -= 1
         self.in_flight -= 1
 
     def close(self) -> None:

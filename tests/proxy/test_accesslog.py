@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lb.http1.request_head import RequestHead
 from lb.proxy.accesslog import AccessLog, escape, line
 from lb.proxy.exchange import Request
-from tests.waiting import wait_for
+from tests.waiting import DEADLINE_S, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,6 +83,35 @@ def test_lines_are_written_without_a_close(tmp_path: Path) -> None:
     log.write("soon")
     wait_for(lambda: path.read_text().endswith("soon\n"), "the line")
     log.close()
+
+
+def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:
+    """What could not be written is, as soon as there is room."""
+    path, roomy = tmp_path / "access.log", tmp_path / "roomy"
+    path.symlink_to("/dev/full")
+    log = AccessLog(str(path), limit=10)
+    log.write("early")
+    wait_for(lambda: log.is_stuck, "the full disk")
+    log.write("late")
+    path.unlink()
+    path.symlink_to(roomy)
+    log.reopen()
+    wait_for(lambda: roomy.exists() and "late" in roomy.read_text(), "room")
+    log.close()
+    assert [line.split(" ", 1)[1] for line in roomy.read_text().splitlines()] == [
+        "early",
+        "late",
+    ]
+
+
+def test_a_disk_that_stays_full_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    path.symlink_to("/dev/full")
+    log = AccessLog(str(path), limit=10)
+    log.write("never")
+    began = monotonic()
+    log.close(timeout_s=DEADLINE_S)
+    assert monotonic() - began < DEADLINE_S
 
 
 def test_closing_closes_the_file(tmp_path: Path) -> None:

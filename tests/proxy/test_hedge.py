@@ -8,10 +8,18 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from lb.balance.ask import NO_ASK
+from lb.balance.round_robin import RoundRobin
+from lb.balance.set_cookie import CookieAttributes
+from lb.balance.sticky import Sticky
 from lb.errors import ClientGoneError, ConnectRefusedError, TerminatedError
+from lb.http1.request import RequestParser
+from lb.proxy.backend_set import Judging
 from lb.proxy.budget import BudgetLimits
+from lb.proxy.exchange import Request
 from lb.proxy.retry import RetryOptions
 from lb.streams.race import race
+from lb.upstream.backend import LiveBackend
 from tests.proxy.test_engine import CLOSES, OK, REFUSES, Scene, Script
 from tests.streams.pairs import PATIENCE_S, hub_until
 
@@ -19,13 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from lb.proxy.exchange import Request, Response
+    from lb.proxy.exchange import Response
     from tests.proxy.test_engine import Step
 
     Make = Callable[..., Scene]
 
 HEDGE_S = 0.02
 HEDGED = RetryOptions(hedge_s=HEDGE_S)
+BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy"
 SECOND = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecond"
 
 
@@ -127,6 +136,26 @@ def test_a_post_is_never_hedged(make: Make, method: bytes) -> None:
     response.finish()
 
 
+def test_a_request_of_a_session_waits_for_its_own_backend(make: Make) -> None:
+    """Another would answer without the session, and its cookie would take it over."""
+    scene = make()
+    sticky = Sticky[LiveBackend](RoundRobin(0), (b"k" * 16,), CookieAttributes())
+    scene.roster.refresh()
+    scene.set.use_policy(sticky, "sticky")
+    own = scene.set.members[0]
+    cookie, _, _ = sticky.answer(NO_ASK, own).partition(b";")
+    data = b"GET / HTTP/1.1\r\nHost: a\r\nCookie: %b\r\n\r\n" % cookie
+    head = RequestParser(limit_bytes=4096).parse(data)
+    assert head is not None
+    slow = Slow(OK)
+    scene.script(1, slow)
+    gevent.spawn_later(5 * HEDGE_S, slow.go.set)
+    request = Request(head, data)
+    response = scene.engine.exchange(request)
+    assert (request.backend, request.attempts, scene.ports()) == (own, 1, [1])
+    response.finish()
+
+
 def test_over_the_budget_the_first_is_waited_for(make: Make) -> None:
     scene = make(options=RetryOptions(BudgetLimits(0, 0), hedge_s=HEDGE_S))
     slow = Slow(OK)
@@ -193,6 +222,82 @@ def test_if_both_fail_the_first_error_is_the_clients(make: Make) -> None:
     gevent.spawn_later(6 * HEDGE_S, second.go.set)
     with pytest.raises(TerminatedError):
         scene.exchange()
+
+
+@pytest.mark.parametrize("statuses", [frozenset({503}), frozenset()])
+def test_a_failing_answer_of_the_second_does_not_beat_a_slow_first(
+    make: Make, statuses: frozenset[int]
+) -> None:
+    """A backend that refuses at once is not the better one."""
+    scene = make(options=RetryOptions(hedge_s=HEDGE_S, statuses=statuses))
+    scene.set.use_judging(Judging(faults=frozenset({503})))
+    slow, quick = Slow(OK), Script(BUSY)
+    scene.script(1, slow)
+    scene.script(2, quick)
+    gevent.spawn_later(5 * HEDGE_S, slow.go.set)
+    request, response = scene.exchange()
+    assert (response.body.first, request.attempts) == (b"ok", 2)
+    assert request.backend is not None
+    assert request.backend.name == "b1"
+    assert retrying(scene) == 0
+    faults = [scene.file.faults(b.row, b.id).faults for b in scene.file.backends()]
+    assert faults == [0, 1]
+    response.finish()
+
+
+def test_a_failing_answer_of_the_first_leaves_it_to_the_second(make: Make) -> None:
+    scene = make(options=RetryOptions(hedge_s=HEDGE_S, statuses=frozenset({503})))
+    first, second = Slow(BUSY), Slow(SECOND)
+    scene.script(1, first)
+    scene.script(2, second)
+    gevent.spawn_later(3 * HEDGE_S, first.go.set)
+    gevent.spawn_later(6 * HEDGE_S, second.go.set)
+    request, response = scene.exchange()
+    assert response.body.first == b"second"
+    assert scene.in_flight() == [0, 1]
+    assert request.connection is response.connection
+    response.finish()
+
+
+def test_if_both_answers_fail_it_is_the_firsts(make: Make) -> None:
+    scene = make(options=RetryOptions(hedge_s=HEDGE_S, statuses=frozenset({503})))
+    first, second = Slow(BUSY), Slow(BUSY.replace(b"busy", b"also"))
+    scene.script(1, first)
+    scene.script(2, second)
+    gevent.spawn_later(3 * HEDGE_S, first.go.set)
+    gevent.spawn_later(6 * HEDGE_S, second.go.set)
+    request, response = scene.exchange()
+    assert response.body.first == b"busy"
+    assert request.connection is response.connection
+    assert (scene.in_flight(), retrying(scene)) == ([1, 0], 0)
+    response.finish()
+
+
+def test_a_client_that_leaves_ends_a_second_that_a_failing_first_waits_for(
+    make: Make,
+) -> None:
+    scene = make(options=RetryOptions(hedge_s=HEDGE_S, statuses=frozenset({503})))
+    first, second = Slow(BUSY), Slow(SECOND)
+    scene.script(1, first)
+    scene.script(2, second)
+    request = scene.request()
+    gone: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            scene.engine.exchange(request)
+        except ClientGoneError as error:
+            gone.append(error)
+
+    asking = gevent.spawn(ask)
+    hub_until(lambda: second.written)
+    first_connection = request.connection
+    first.go.set()
+    hub_until(lambda: request.connection is not first_connection)
+    leave(request)
+    asking.join(PATIENCE_S)
+    assert len(gone) == 1
+    assert second.is_closed
 
 
 def test_a_first_that_fails_at_once_is_retried_as_ever(make: Make) -> None:

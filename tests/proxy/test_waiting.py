@@ -265,12 +265,16 @@ class LineMachine(RuleBasedStateMachine):
             if not self.down[row]
         )
 
+    def is_settled(self) -> bool:
+        """Whether everybody is in one place: who is given room is in two before."""
+        waiting = len(self.house.line)
+        places = waiting + self.house.in_flight(0) + self.house.in_flight(1)
+        everybody = len(self.inside) + len(self.line) + sum(self.rivals)
+        return places == everybody and not (waiting and self.room())
+
     def settle(self) -> None:
         """Wait until room and line agree; whoever got in did so in order."""
-        wait_for(
-            lambda: not len(self.house.line) or not self.room(),
-            "the first in line to be given the room",
-        )
+        wait_for(self.is_settled, "the first in line to be given the room")
         left = len(self.house.line)
         served = self.line[: len(self.line) - left]
         self.line = self.line[len(served) :]
@@ -336,11 +340,11 @@ class LineMachine(RuleBasedStateMachine):
             self.house.file.set_wish(row, Wish.READY)
             for _ in range(self.rivals[row]):
                 self.rival.leave(row)
-        self.down = [False, False]
+        self.rivals, self.down = [0, 0], [False, False]
         while self.inside or self.line:
-            for guest in self.inside:
+            leaving, self.inside = self.inside, []
+            for guest in leaving:
                 guest.leave()
-            self.inside.clear()
             self.settle()
         self.house.close()
         self.rival.close()

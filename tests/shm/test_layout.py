@@ -11,9 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lb.errors import StateFileError
-from lb.shm import Ring, events, layout, record
+from lb.shm import Ring, events, layout, record, spans
 from lb.shm.events import EventCell
-from lb.shm.geometry import RING_CELLS, Geometry, read_geometry, write_header
+from lb.shm.geometry import (
+    RING_CELLS,
+    SPAN_RING_CELLS,
+    Geometry,
+    read_geometry,
+    write_header,
+)
 from lb.shm.histogram import BUCKETS
 from lb.shm.layout import (
     BLOCK_CELLS,
@@ -26,12 +32,14 @@ from lb.shm.layout import (
     SlotCell,
 )
 from lb.shm.record import Probe
+from lb.shm.spans import SpanCell
 
 if TYPE_CHECKING:
     from enum import IntEnum
 
 LINE = re.compile(
-    r"^ +(\d+) +(\d+)f? +(creator|builder|leader|owner|keeper) +([A-Z_]+)", re.M
+    r"^ +(\d+) +(\d+)f? +(creator|builder|leader|owner|keeper|exporter) +([A-Z_]+)",
+    re.M,
 )
 TABLES = {
     "HEADER": Head,
@@ -41,8 +49,9 @@ TABLES = {
     "EVENTS": EventCell,
     "BLOCK": Counter,
     "REQUEST": RequestCell,
+    "SPAN": SpanCell,
 }
-ELSEWHERE = {"EVENTS": events, "PROBE": record}
+ELSEWHERE = {"EVENTS": events, "PROBE": record, "SPAN": spans}
 """Where tables are that are not in the essay."""
 
 ROOM = {
@@ -53,6 +62,7 @@ ROOM = {
     "EVENTS": events.EVENT_CELLS,
     "BLOCK": layout.BLOCK_CELLS,
     "REQUEST": layout.REQUEST_CELLS,
+    "SPAN": spans.SPAN_CELLS,
 }
 
 
@@ -111,6 +121,8 @@ def test_widths_of_the_essay_are_the_codes() -> None:
     assert event["REASON"][1] == str(events.EVENT_REASON_CELLS)
     facts = table("REQUEST")["FACTS"][1]
     assert int(facts) * layout.CELL_BYTES == layout.FACTS.size
+    facts = table("SPAN")["FACTS"][1]
+    assert int(facts) * layout.CELL_BYTES == spans.FACTS.size
 
 
 @pytest.mark.parametrize(
@@ -147,6 +159,7 @@ def test_every_counter_has_a_cell_of_its_own(rows: int, slots: int) -> None:
         areas.append((geometry.requests(slot), RING_CELLS))
         blocks = [*sorted({0, rows - 1}), rows, rows + 1]
         areas += [(geometry.block(slot, row), BLOCK_CELLS) for row in blocks]
+        areas.append((geometry.spans(slot), SPAN_RING_CELLS))
     after = [first for first, _ in areas[1:]] + [geometry.file_bytes // 8]
     for (first, count), following in zip(areas, after, strict=True):
         assert first + count <= following
@@ -161,7 +174,8 @@ def test_what_gets_its_space_by_itself_is_whole_pages(rows: int, slots: int) -> 
     last = slots - 1
     starts = [geometry.bodies_at, geometry.body(last), geometry.requests(last)]
     starts += [geometry.block(last, 0), geometry.block(last, rows)]
-    assert [start % PAGE_CELLS for start in starts] == [0] * 5
+    starts.append(geometry.spans(last))
+    assert [start % PAGE_CELLS for start in starts] == [0] * 6
 
 
 @given(st.integers(1, 4096), st.integers(1, 256))
@@ -186,7 +200,7 @@ def test_any_flipped_byte_of_the_header_is_noticed(at: int, flip: int) -> None:
     [
         (Head.MAGIC, 7, "not a state file"),
         (Head.BYTE_ORDER, 0x0807060504030201, "byte order"),
-        (Head.MAJOR, 1, "version 1, this is 4"),
+        (Head.MAJOR, 1, "version 1, this is 5"),
         (Head.ROWS, 65, "damaged"),
     ],
 )
@@ -216,6 +230,6 @@ def test_a_file_of_another_size_is_refused() -> None:
 def test_a_later_minor_version_with_longer_strides_is_read() -> None:
     """Growth at the end of rows and slots does not need a new major version."""
     geometry = Geometry(
-        rows=64, slots=4, row_cells=300, head_cells=200, body_cells=99_840
+        rows=64, slots=4, row_cells=300, head_cells=200, body_cells=250_880
     )
     assert read_geometry(bytes(header(geometry)), geometry.file_bytes) == geometry

@@ -10,6 +10,7 @@ import pytest
 from lb.errors import StateFileError
 from lb.shm import SharedFile, publish
 from tests.shm.children import Child, backends, until
+from tests.shm.present import present
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 WORK = """
 import os, sys
 from lb.shm import SharedFile
+from tests.shm.present import present
 file = SharedFile.open(sys.argv[1])
 slot = file.take_slot()
-file.cells[slot.in_flight_cell(1)] += 3
-file.cells[slot.requests_cell(1)] += 10
-file.cells[slot.failures_cell(1)] += 2
+file.cells[present(file, slot, 1).in_flight] += 3
+file.cells[present(file, slot, 1).block] += 10
+file.cells[present(file, slot, 1).connect_failures] += 2
 slot.see(77)
 print(slot.index, flush=True)
 sys.stdin.readline()
@@ -38,9 +40,9 @@ def test_counts_are_summed_over_slots(path: Path, file: SharedFile) -> None:
     with SharedFile.open(path) as other:
         for user, amount in ((file, 1), (other, 4)):
             slot = user.take_slot()
-            user.cells[slot.in_flight_cell(1)] += amount
-            user.cells[slot.requests_cell(1)] += 10 * amount
-            user.cells[slot.failures_cell(1)] += 100 * amount
+            user.cells[present(user, slot, 1).in_flight] += amount
+            user.cells[present(user, slot, 1).block] += 10 * amount
+            user.cells[present(user, slot, 1).connect_failures] += 100 * amount
         assert numbers(file) == (5, 50, 500)
         assert file.in_flight(0) == file.requests(0) == file.failures(0) == 0
 
@@ -61,8 +63,8 @@ def test_a_slot_tells_who_it_is(file: SharedFile) -> None:
 def test_a_released_slot_has_nothing_in_flight(file: SharedFile) -> None:
     """Its totals stay, and the next process gets it."""
     slot = file.take_slot()
-    file.cells[slot.in_flight_cell(1)] += 3
-    file.cells[slot.requests_cell(1)] += 10
+    file.cells[present(file, slot, 1).in_flight] += 3
+    file.cells[present(file, slot, 1).block] += 10
     slot.release()
     slot.release()
     assert not slot.is_ours
@@ -89,7 +91,7 @@ def test_a_killed_processs_slot_is_taken_over(path: Path, file: SharedFile) -> N
         until(lambda: file.in_flight(1) == 0, "not counting the dead", 2)
         slot = file.take_slot()
         assert slot.index == 0
-        assert file.cells[slot.in_flight_cell(1)] == 0
+        assert file.cells[present(file, slot, 1).in_flight] == 0
         assert numbers(file) == (0, 10, 2)
 
 

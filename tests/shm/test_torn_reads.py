@@ -36,9 +36,10 @@ while True:
 HAMMER_CELL = """
 import sys
 from lb.shm import SharedFile
+from tests.shm.present import present
 file = SharedFile.open(sys.argv[1])
 slot = file.take_slot()
-cells, at = file.cells, slot.requests_cell(0)
+cells, at = file.cells, present(file, slot, 0).block
 low, high = 0x1111111111111111, 0x7777777777777777
 cells[at] = low
 print(at, flush=True)

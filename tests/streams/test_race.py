@@ -31,6 +31,7 @@ class Track:
         self.begun: list[str] = []
         self.ended: list[str] = []
         self.discarded: list[str] = []
+        self.poor: set[str] = set()
 
     def runner(
         self, name: str, go: Event | None = None, error: Exception | None = None
@@ -56,6 +57,7 @@ class Track:
             second,
             after_s=after_s,
             losing=LostError,
+            is_poor=lambda result: result in self.poor,
             discard=self.discarded.append,
         )
 
@@ -146,3 +148,34 @@ def test_who_is_killed_amid_a_race_leaves_no_runner(track: Track) -> None:
         gevent.sleep(0.001)
     racing.kill()
     assert sorted(track.ended) == ["a", "b"]
+
+
+@pytest.mark.parametrize("which", ["a", "b"])
+def test_a_poor_result_leaves_it_to_the_other(track: Track, which: str) -> None:
+    goes = {"a": Event(), "b": Event()}
+    track.poor = {which}
+    (other,) = {"a", "b"} - {which}
+    gevent.spawn_later(SOON_S, goes[which].set)
+    gevent.spawn_later(2 * SOON_S, goes[other].set)
+    a, b = (track.runner(name, goes[name]) for name in ("a", "b"))
+    assert track.run(a, b) == other
+    assert track.discarded == [which]
+
+
+def test_a_poor_result_counts_more_than_an_error_and_the_first_more(
+    track: Track,
+) -> None:
+    go = Event()
+    gevent.spawn_later(SOON_S, go.set)
+    track.poor = {"a", "b"}
+    assert track.run(track.runner("a", go), track.runner("b", go)) == "a"
+    late = Event()
+    gevent.spawn_later(SOON_S, late.set)
+    failed = track.runner("a", late, LostError())
+    assert track.run(failed, track.runner("b", late)) == "b"
+
+
+def test_a_poor_result_before_the_second_begins_is_the_result(track: Track) -> None:
+    track.poor = {"a"}
+    assert track.run(track.runner("a"), track.runner("b"), PATIENCE_S) == "a"
+    assert track.begun == ["a"]

@@ -71,6 +71,7 @@ class Top(App[int]):
         self._board = board
         self._order = order
         self._wanted = wanted
+        self._table = Table()
         self._deeds = Deeds(reach)
         self._where = reach.url
         self._seen = -1
@@ -82,7 +83,7 @@ class Top(App[int]):
         """See Textual."""
         for name in ("sum", "processes", "stale", "head"):
             yield Static(id=name, markup=False)
-        yield Table()
+        yield self._table
         yield Static(id="detail", markup=False)
         yield Input(self._wanted, id="filter", placeholder="filter", compact=True)
         yield Static(KEYS, id="keys", markup=False)
@@ -90,7 +91,7 @@ class Top(App[int]):
     def on_mount(self) -> None:
         """Begin to look, and leave in order when a signal says so."""
         self.theme = "ansi-dark"
-        self.query_one(Table).focus()
+        self._table.focus()
         self.set_interval(LOOK_S, self._look)
         self.call_after_refresh(self._look)
         loop = self._loop
@@ -111,7 +112,7 @@ class Top(App[int]):
             self._tell("stale", stale(feed.age_s, feed.trouble))
         if feed.is_stale != self._was_stale:
             self._was_stale = feed.is_stale
-            self.query_one("#stale").display = feed.is_stale
+            self.query("#stale").set(display=feed.is_stale)
             self._show()
         self._look_at_deeds()
 
@@ -128,23 +129,24 @@ class Top(App[int]):
     def _show(self) -> None:
         """All of it."""
         found = arranged(self._board.rows, self._order, self._wanted)
-        table = self.query_one(Table)
-        table.show(found, is_old=self._feed.is_stale)
+        self._table.show(found, is_old=self._feed.is_stale)
         if self._board.sum is not None:
             where = self._where or self._board.sum.state_path
             self._tell("sum", headline(self._board.sum, where))
             self._tell("processes", processes(self._board.sum))
-        self._tell("head", table.head(self._order))
+        self._tell("head", self._table.head(self._order))
         self._show_detail()
 
     def _tell(self, name: str, text: str) -> None:
-        self.query_one(f"#{name}", Static).update(plain(text))
+        # None is there any more while it ends.
+        for line in self.query(f"#{name}").results(Static):
+            line.update(plain(text))
 
     def _show_detail(self) -> None:
         if self._deeds.under_way:
             text = f"{self._deeds.under_way} ..."
         else:
-            text = self._said or detail(self.query_one(Table).selected, self._wanted)
+            text = self._said or detail(self._table.selected, self._wanted)
         self._tell("detail", text)
 
     def on_table_selected(self) -> None:
@@ -179,7 +181,7 @@ class Top(App[int]):
     def on_input_submitted(self) -> None:
         """Keep the filter, and go back to the rows."""
         self.query_one("#filter").display = False
-        self.query_one(Table).focus()
+        self._table.focus()
 
     def action_clear(self) -> None:
         """No filter."""
@@ -192,7 +194,7 @@ class Top(App[int]):
 
     def action_wish(self, word: str) -> None:
         """Drain the selected backend, or the like; asks first where that matters."""
-        row, wish = self.query_one(Table).selected, Wish[word.upper()]
+        row, wish = self._table.selected, Wish[word.upper()]
         if row is None or self._deeds.under_way:
             return
 

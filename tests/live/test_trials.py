@@ -1,0 +1,59 @@
+"""The trials themselves: a short soak of the real thing, and one scenario compared."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.processes import ROOT
+from tests.waiting import DEADLINE_S
+
+pytestmark = pytest.mark.live
+
+SOAK_S = 55
+"""20 s of faults, the start before them, and what is asked behind them."""
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "trials", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_everything_fails_at_random_and_nothing_is_lost() -> None:
+    """A short soak, with a seed by chance; it prints it, so it can be made again."""
+    with start("soak", "--minutes", "0.33") as soak:
+        said, _ = soak.communicate(timeout=SOAK_S)
+    print(f"\n{said}")
+    assert soak.returncode == 0, said
+    assert "all holds" in said
+    assert "FAIL" not in said
+
+
+def test_a_soak_that_is_interrupted_reports_what_it_has() -> None:
+    with start("soak", "--minutes", "60", "--seed", "1") as soak:
+        assert soak.stdout is not None
+        said = [soak.stdout.readline() for _ in range(2)]
+        soak.send_signal(signal.SIGINT)
+        rest, _ = soak.communicate(timeout=SOAK_S)
+    assert "faults are over" in rest, said
+    assert soak.returncode == 0, rest
+
+
+def test_faults_are_compared_side_by_side() -> None:
+    """Of peers, those that are installed; here only Evenhand is asked for."""
+    with start("faults", "--peers", "evenhand", "--scenarios", "reset") as compared:
+        said, _ = compared.communicate(timeout=4 * DEADLINE_S)
+    assert compared.returncode == 0, said
+    (row,) = [line for line in said.splitlines() if line.startswith("| reset")]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[1] == "evenhand"
+    assert int(cells[2].replace(",", "")) > 1000
+    assert (cells[3], cells[5]) == ("0", "0"), "a GET failed, or a POST came twice"
