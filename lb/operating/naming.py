@@ -46,15 +46,11 @@ def _unknown(name: str, known: Sequence[str]) -> str:
         return f"{text}; did you mean {' or '.join(close)}?"
     if not known:
         return f"{text}; there is none at all"
-    return f"{text}; there are {_listed(known)}"
+    return f"{text}; there are {listed(known)}"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names for a sentence; the first of many."""
     shown = ", ".join(names[:LISTED])
     more = len(names) - LISTED
     return f"{shown} and {more} more" if more > 0 else shown
-
-
-def names_of(rows: Sequence[TableRow]) -> str:
-    """The backends of these rows, for a sentence."""
-    return _listed([row.backend.name for row in rows])

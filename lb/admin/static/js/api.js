@@ -49,7 +49,8 @@ export async function call(method, path, sent = {}) {
   let wasWrong = false;
   while (answer.status === 401) {
     const token = await askToken(wasWrong);
-    if (token === null) throw new Refusal("Nothing was changed: a token is needed.", 401);
+    if (token === null)
+      throw new Refusal("Nothing was changed: a token is needed.", 401);
     keepToken(token);
     wasWrong = true;
     answer = await send(method, path, sent);
