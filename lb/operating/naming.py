@@ -32,7 +32,8 @@ def find(rows: Sequence[TableRow], names: Sequence[str] | None) -> list[TableRow
     for address in set(names) - by_name.keys():
         there = [row for row in rows if str(row.backend.address) == address]
         if len(there) > 1:
-            raise OperationError(f"{address} is {names_of(there)}: say by name which")
+            names_there = listed([row.backend.name for row in there])
+            raise OperationError(f"{address} is {names_there}: say by name which")
         by_name.update((address, row) for row in there)
     if unknown := [name for name in names if name not in by_name]:
         known = [row.backend.name for row in rows]
