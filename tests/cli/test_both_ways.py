@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from lb.cli import cli
-from lb.errors import ConfigError, LbError, OperationError, ReachError, StateFileError
+from lb.errors import ConfigError, OperationError, ReachError, StateFileError
 from tests.cli.conftest import Scene, admin_of
 from tests.cli.strangers import stranger
 from tests.processes import free_port
@@ -241,10 +241,13 @@ def test_an_admin_process_without_a_balancer_is_told(tmp_path: Path) -> None:
         lb("status", "--url", url)
 
 
-def test_a_name_that_is_not_its_own_is_refused(both: Scene) -> None:
-    url = both.url.replace("127.0.0.1", "127.0.0.2")
-    with pytest.raises(LbError):
-        lb("status", "--url", url)
+def test_a_refusal_is_told_in_its_own_words() -> None:
+    told = '{"title": "x", "status": 421, "detail": "add it to admin.hosts"}'
+    problem = "application/problem+json"
+    with stranger(told, status=421, kind=problem) as server:
+        with pytest.raises(ReachError) as caught:
+            lb("status", "--url", server.url)
+        assert str(caught.value) == f"{server.url} refuses: add it to admin.hosts"
 
 
 def test_a_path_in_the_url_is_kept(both: Scene) -> None:

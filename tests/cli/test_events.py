@@ -121,6 +121,19 @@ def test_a_stream_that_broke_goes_on_where_it_was(tmp_path: Path) -> None:
             news.close()  # type: ignore[attr-defined]
 
 
+def test_a_stream_that_broke_before_anything_happened_goes_on(tmp_path: Path) -> None:
+    scene, port = Scene(tmp_path / "state"), free_port()
+    with closing(scene), closing(UrlOperator(f"http://127.0.0.1:{port}")) as operator:
+        with admin_of(scene.path, port=port):
+            news = operator.follow(operator.events(None, 1).cursor)
+        assert "refused" in next(news).trouble
+        toggle(scene, 1)
+        with admin_of(scene.path, port=port):
+            found = next(each.told for each in news if each.told)
+            assert found["after"] == "drain"
+            news.close()  # type: ignore[attr-defined]
+
+
 def test_every_kind_has_its_words() -> None:
     kinds = {kind.name.lower() for kind in EventKind} - {"other"}
     assert set(WORDS) == kinds

@@ -89,6 +89,15 @@ def test_snapshots_that_are_too_near_are_one() -> None:
     assert board.rows[0].requests_s == 50.0
 
 
+def test_a_clock_that_was_set_back_does_not_stop_the_figures() -> None:
+    board = Board()
+    board.take(snapshot(5000.0, backend(1, 0)))
+    board.take(snapshot(1000.0, backend(1, 50)))
+    assert board.rows[0].requests_s is None
+    board.take(snapshot(1001.0, backend(1, 60)))
+    assert board.rows[0].requests_s == 10.0
+
+
 def test_who_is_ejected_says_so_but_for_who_is_down() -> None:
     ejected = {"why": "5 in a row", "at": 7.0}
     board = Board()

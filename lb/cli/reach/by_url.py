@@ -108,7 +108,8 @@ class UrlOperator:
                 reached = message.last_id or reached
                 yield message
 
-        return _endlessly(once)
+        # Who has a cursor was answered before: what fails now may come again.
+        return _endlessly(once, has_begun=True)
 
     def snapshots(self, stop: Event) -> Iterator[News]:
         """See `Operator`."""
@@ -227,9 +228,10 @@ def _cut(report: Report) -> dict[int, int]:
     return {each["id"]: each["cut"] for each in report["backends"]}
 
 
-def _endlessly(stream: Callable[[], Iterator[Message]]) -> Iterator[News]:
-    """What streams bring, one after another; the first must begin well."""
-    has_begun = False
+def _endlessly(
+    stream: Callable[[], Iterator[Message]], *, has_begun: bool = False
+) -> Iterator[News]:
+    """What streams bring, one after another; an error before the first is raised."""
     while True:
         trouble = "the stream ended"
         try:

@@ -92,6 +92,8 @@ class Board:
     def take(self, snapshot: Report) -> None:
         """Make rows of a snapshot; 20 us for each."""
         now, before = _counted(snapshot), self._before
+        if before is not None and now.at < before.at:
+            before = None  # the clock there was set back: begin anew
         if before is not None and now.at - before.at < LEAST_S:
             return
         self._before = now
