@@ -241,12 +241,13 @@ class Bundle:
 
     def send(self, number: signal.Signals) -> None:
         """Send gunicorn's arbiter a signal."""
-        self._gunicorn.send_signal(number)
+        os.kill(self._gunicorn.pid, number)
 
     def send_checker(self, number: signal.Signals) -> None:
         """Send the `health` process a signal, if it lives."""
         if self._health.returncode is None:
-            self._health.send_signal(number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._health.pid, number)
 
     async def stop(self) -> str:
         """End it as honcho does; the result is what did not end by itself."""

@@ -16,7 +16,7 @@ from lb.errors import LbError
 from trials.bundle import WORKERS
 from trials.census import client_ports, state_of
 from trials.errors import TrialError
-from trials.incidents import LIMITED, WORKER_KILLED, Incident
+from trials.incidents import ALL_KILLED, LIMITED, WORKER_KILLED, Incident
 from trials.plan import ALL_DOWN, OPERATOR, PROCESSES
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Conductor:
             "maint": self._take_out,
             "weight": self._weigh,
             "add": self._add,
-            "kill all": self._kill_all,
+            ALL_KILLED: self._kill_all,
         }
         self.incidents: list[Incident] = []
         self.done = 0
@@ -173,6 +173,7 @@ class Conductor:
                 await stack.enter_async_context(lock)
             for _ in range(AT_ONCE):
                 await stack.enter_async_context(self._few)
+            await stack.enter_async_context(self._incident(ALL_KILLED))
             for name, backend in self._backends.items():
                 await stack.enter_async_context(self._incident("kill", name))
                 backend.send(signal.SIGKILL)

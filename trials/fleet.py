@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections import Counter
@@ -78,8 +79,9 @@ class Backend:
     def send(self, number: signal.Signals) -> None:
         """Send it a signal, if it lives."""
         if self._process is not None and self._process.returncode is None:
+            # Not by `send_signal`: it would take the exit status from asyncio.
             with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(number)
+                os.kill(self._process.pid, number)
 
     async def kill(self) -> None:
         """As by `kill -9`; may be called twice."""

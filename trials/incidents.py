@@ -24,6 +24,10 @@ AFTER_S: Final = 1.5
 CUTS_BODIES: Final = frozenset({"kill", "flap", "half", "reset"})
 """Faults that end an answer which has begun."""
 
+ALL_KILLED: Final = "kill all"
+DYING_S: Final = 0.25
+"""A killed process on a busy machine may take so long until its sockets are closed."""
+
 NO_ANSWER: Final = frozenset({0, 502, 504})
 SEEN: Final = {"busy": frozenset({503})}
 """What a POST may get of a fault; the answer of a busy backend is passed on."""
@@ -60,6 +64,7 @@ def excuse(answer: Answer, incidents: Sequence[Incident]) -> str:
     | whose answer had begun | its backend was killed, or cut bodies, meanwhile |
     | that may not be repeated | a backend failed meanwhile, or just before |
     | any | its backend was busy, and the others perhaps full, by the settings |
+    | 502 | all backends died at that moment: its attempts were used up by then |
     """
     is_limited = any(
         each.deed == LIMITED and each.overlaps(answer.began, answer.ended)
@@ -68,6 +73,8 @@ def excuse(answer: Answer, incidents: Sequence[Incident]) -> str:
     for incident in incidents:
         if _by_worker(answer, incident):
             return "in flight in a killed worker"
+        if _by_all(answer, incident):
+            return "asked three that died together"
         if is_limited and _by_busy(answer, incident):
             return "busy, and the others full"
         if _by_cut(answer, incident):
@@ -92,6 +99,14 @@ def _by_cut(answer: Answer, incident: Incident) -> bool:
         and bool(answer.status)
         and not answer.is_whole
         and incident.overlaps(answer.began, answer.ended)
+    )
+
+
+def _by_all(answer: Answer, incident: Incident) -> bool:
+    return (
+        incident.deed == ALL_KILLED
+        and answer.status == 502
+        and answer.began - DYING_S <= incident.began <= answer.ended
     )
 
 

@@ -71,20 +71,22 @@ async def _close_at_random(backends: Backends) -> Backends:
 
 
 async def _flap(backends: Backends) -> Backends:
-    for _ in range(FLAPS):
+    for number in range(FLAPS):
+        if number:
+            await asyncio.sleep(FLAP_S)
         await backends[0].kill()
         await asyncio.sleep(FLAP_S)
         await backends[0].start()
-        await asyncio.sleep(FLAP_S)
     return backends[:1]
 
 
 async def _restart_in_turn(backends: Backends) -> Backends:
-    for backend in backends:
+    for number, backend in enumerate(backends):
+        if number:
+            await asyncio.sleep(BETWEEN_S)
         await backend.kill()
         await asyncio.sleep(RESTART_S)
         await backend.start()
-        await asyncio.sleep(BETWEEN_S)
     return backends[-1:]
 
 

@@ -333,6 +333,7 @@ def test_a_reload_is_planned_and_asked_for(
     assert admin.get("/api/v1/plan")["is_empty"] is True
     toml.write_text(f'backends = ["{one.address}", "{two.address}"]\nhealth.rise = 7\n')
     plan = admin.get("/api/v1/plan")
+    assert plan.pop("state_path") == str(server.state)
     assert [backend["name"] for backend in plan["added"]] == ["two"]
     assert [change["key"] for change in plan["keys"]] == ["health.rise"]
     told = admin.ask("POST", "/api/v1/reload").json()

@@ -9,6 +9,7 @@ from trials.incidents import AFTER_S, Incident, excuse
 
 KILLED = Incident("kill", "one", began=10.0, ended=12.0)
 WORKER = Incident("kill worker", "", began=10.0, ended=10.1, ports=frozenset({5000}))
+ALL = Incident("kill all", "", began=10.0, ended=12.0)
 HALF = Incident("half", "one", began=10.0, ended=12.0)
 GARBAGE = Incident("garbage", "one", began=10.0, ended=12.0)
 
@@ -40,6 +41,9 @@ def failed(
         (KILLED, failed(b"POST", status=502, at=(12.1, 12.0 + AFTER_S)), True),
         (KILLED, failed(b"POST", status=502, at=(14.0, 14.1)), False),
         (WORKER, failed(b"POST", status=502), False),
+        (ALL, failed(status=502), True),
+        (ALL, failed(status=503), False),
+        (ALL, failed(status=502, at=(10.5, 10.6)), False),
     ],
 )
 def test_a_failure_is_excused_by_what_was_done_to_it(
