@@ -125,6 +125,7 @@ def main() -> int:
         load.run(options.seconds, stop=stop)
         _tell(load)
         return 0 if load.answered else 1
+    print("load: none until the dashboard asks for it", flush=True)  # noqa: T201
     if orders := _take(stop):
         try:
             _obey(orders, stop)

@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
 def stop_start(error: LbError) -> NoReturn:
     """End the start with the error's message and exit status 1."""
-    _complain(error)
+    complain(error)
     sys.exit(1)
 
 
-def _complain(error: LbError, before: str = "") -> None:
+def complain(error: LbError, before: str = "") -> None:
+    """Tell whoever reads standard error, line by line."""
     for text in str(error).splitlines():
         sys.stderr.write(f"evenhand: {before}{text}\n")
 
@@ -90,7 +91,7 @@ def configure() -> Settings:
     except LbError as error:
         if not _in_force:
             stop_start(error)
-        _complain(error, "reload refused, the old settings stay: ")
+        complain(error, "reload refused, the old settings stay: ")
     return _in_force[-1]
 
 
@@ -176,7 +177,7 @@ def hang_up(server: Any) -> None:
         cfg = _read_again(server, settings)
         _put_in_force(settings, replace=True)
     except LbError as error:
-        _complain(error, "reload refused, the old settings stay: ")
+        complain(error, "reload refused, the old settings stay: ")
         return
     _adopt(server, cfg)
     if settings.workers != cfg.workers and settings.workers != before.workers:

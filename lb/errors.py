@@ -27,6 +27,10 @@ class OperationError(LbError):
     """What an operator asks for cannot be done; the message says why."""
 
 
+class ReachError(LbError):
+    """A balancer elsewhere cannot be asked; the message names it and says why."""
+
+
 class Sent(IntEnum):
     """How much of a request a backend may have seen when its attempt failed."""
 

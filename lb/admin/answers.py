@@ -101,6 +101,7 @@ class BackendNow(Answer):
     requests: int
     retries: int
     retries_refused: int
+    cut: int
 
 
 class ProbePhases(Probe):

@@ -7,15 +7,17 @@ none.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from flask import request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from werkzeug.exceptions import UnsupportedMediaType
 
 MOST_WAIT_S: Final = 3600.0
 MOST_LISTED: Final = 10_000
 MOST_EVENTS: Final = 1024
+MOST_CHANGED: Final = 4096
+"""As many as a table has room for."""
 MOST_MISBEHAVING_S: Final = 60.0
 MOST_LOAD_S: Final = 120.0
 
@@ -105,6 +107,39 @@ class NewBackend(_Asked):
     set: Annotated[str | None, Field(max_length=64)] = None
     max_in_flight: Annotated[int | None, Field(ge=0, le=1_000_000, strict=True)] = None
     backup: Annotated[bool | None, Field(strict=True)] = None
+
+
+class Changes(_Asked):
+    """One change of several backends: of all of them or, if one cannot be, of none.
+
+    `add` takes `backends`; every other change `names`, or `all`.
+    """
+
+    change: Literal["drain", "maint", "ready", "weight", "remove", "add"]
+    names: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=400)]],
+        Field(max_length=MOST_CHANGED, description="names or addresses"),
+    ] = []
+    all: Annotated[bool, Field(strict=True, description="every backend")] = False
+    weight: Annotated[
+        int | None, Field(ge=1, le=256, strict=True, description="for `weight`")
+    ] = None
+    backends: Annotated[
+        list[NewBackend], Field(max_length=MOST_CHANGED, description="for `add`")
+    ] = []
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        is_add = self.change == "add"
+        if is_add != bool(self.backends):
+            raise ValueError("`add` needs `backends`, and nothing else takes them")
+        if is_add and (self.names or self.all):
+            raise ValueError("`add` takes `backends`, not `names` or `all`")
+        if not is_add and self.all == bool(self.names):
+            raise ValueError("give either `names` or `all`")
+        if (self.weight is not None) != (self.change == "weight"):
+            raise ValueError("`weight` needs a `weight`, and nothing else takes one")
+        return self
 
 
 class Misbehave(_Asked):

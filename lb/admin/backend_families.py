@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lb.admin.families import BALANCER, Family, Numbers, Owner, Split, Timing
-from lb.admin.snapshots import by_class
 from lb.balance.line_up import line_up
 from lb.model import Verdict
+from lb.report import by_class
 from lb.shm import FULL_SHARE, BackendTotals
 
 if TYPE_CHECKING:

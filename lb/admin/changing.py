@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flask import Blueprint, Response, jsonify, request
 
-from lb.admin.asking import NewBackend, NewWeight, Waiting, body, query
+from lb.admin.asking import Changes, NewBackend, NewWeight, Waiting, body, query
 from lb.admin.guard import who
 from lb.admin.problems import ProblemError
 from lb.errors import OperationError
 from lb.model import Wish
 from lb.operating import (
     Done,
+    OnFile,
     Outcome,
     add,
     find,
@@ -38,7 +39,7 @@ from lb.operating import (
 from lb.report import change_report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from logging import Logger
 
     from lb.admin.in_force import InForce
@@ -46,6 +47,10 @@ if TYPE_CHECKING:
     from lb.model import Backend
     from lb.operating import Standing
     from lb.shm import SharedFile
+
+    Names = Sequence[str] | None
+    """Of backends; None for all."""
+    Wait = Callable[[Callable[..., Outcome], Done], Outcome | None]
 
 MOST_WAITS: Final = 8
 """How many changes may be waited for at a time; each holds one of the app's threads."""
@@ -55,10 +60,11 @@ Answer = tuple[Response, int]
 
 def blueprint(source: Source, in_force: InForce, log: Logger) -> Blueprint:
     """The routes that change something."""
-    made = Blueprint("changing", __name__, url_prefix="/api/v1/backends")
+    made = Blueprint("changing", __name__, url_prefix="/api/v1")
     changer = Changer(source, in_force, log)
-    made.add_url_rule("", view_func=changer.add, methods=["POST"])
-    name = "/<path:name>"
+    made.add_url_rule("/changes", view_func=changer.change, methods=["POST"])
+    made.add_url_rule("/backends", view_func=changer.add, methods=["POST"])
+    name = "/backends/<path:name>"
     made.add_url_rule(name, view_func=changer.remove, methods=["DELETE"])
     made.add_url_rule(f"{name}/weight", view_func=changer.weight, methods=["PUT"])
     made.add_url_rule(f"{name}/drain", view_func=changer.drain, methods=["POST"])
@@ -78,58 +84,93 @@ class Changer:
 
     def drain(self, name: str) -> Answer:
         """Send a backend nothing new."""
-        return self._take_out(name, Wish.DRAIN)
+        return self._take_out([name], Wish.DRAIN)
 
     def maint(self, name: str) -> Answer:
         """Drain it, and probe it no more."""
-        return self._take_out(name, Wish.MAINT)
+        return self._take_out([name], Wish.MAINT)
 
     def remove(self, name: str) -> Answer:
         """Take it out of the table."""
-        return self._take_out(name, Wish.DRAIN, removes=True)
+        return self._take_out([name], Wish.DRAIN, removes=True)
 
-    def _take_out(self, name: str, wish: Wish, *, removes: bool = False) -> Answer:
+    def ready(self, name: str) -> Answer:
+        """Undo `drain` and `maint`."""
+        return self._make_ready([name])
+
+    def weight(self, name: str) -> Answer:
+        """Give it another weight."""
+        return self._set_weight([name], body(NewWeight).weight)
+
+    def add(self) -> Answer:
+        """Add one, or bring back one that was removed."""
+        return self._add([body(NewBackend)])
+
+    def change(self) -> Answer:
+        """Do one of these to several backends at once."""
+        wanted = body(Changes)
+        names = None if wanted.all else wanted.names
+        if wanted.change == "add":
+            return self._add(wanted.backends)
+        if wanted.change == "ready":
+            return self._make_ready(names)
+        if wanted.weight is not None:
+            return self._set_weight(names, wanted.weight)
+        wish = Wish.MAINT if wanted.change == "maint" else Wish.DRAIN
+        return self._take_out(names, wish, removes=wanted.change == "remove")
+
+    def _take_out(self, names: Names, wish: Wish, *, removes: bool = False) -> Answer:
         wait_s = query(Waiting).wait
         word = "removed" if removes else wish.name.lower()
         is_async = not removes and _prefers_async()
         cut_at = 0.0 if wait_s is None else time.time() + wait_s
         outcome: Outcome | None = None
         with self._waiting(None if is_async else wait_s), self._source.use() as file:
-            done = set_wish(file, _names(file, name), wish, cut_at=cut_at, who=who())
+            _check_known(file, names)
+            done = set_wish(file, names, wish, cut_at=cut_at, who=who())
             in_flight = look(file, done).in_flight
             if wait_s is not None and not is_async:
-                outcome = wait_drained(file, done, cut_at=cut_at, tell=_nobody)
+                watched = OnFile(file, done)
+                outcome = wait_drained(watched, cut_at=cut_at, tell=_nobody)
             if removes:
                 remove(file, done.rows, who=who())
         answer = self._told(word, done, outcome, in_flight)
         return answer, 202 if is_async and wait_s is not None else 200
 
-    def ready(self, name: str) -> Answer:
-        """Undo the two above."""
-        wait_s = query(Waiting).wait
-        with self._waiting(wait_s), self._source.use() as file:
-            done = set_wish(file, _names(file, name), Wish.READY, who=who())
-            outcome = None if wait_s is None else wait_up(file, done, timeout_s=wait_s)
+    def _make_ready(self, names: Names) -> Answer:
+        with self._changed() as (file, wait):
+            _check_known(file, names)
+            done = set_wish(file, names, Wish.READY, who=who())
+            outcome = wait(wait_up, done)
         return self._told("ready", done, outcome), 200
 
-    def weight(self, name: str) -> Answer:
-        """Give it another weight."""
-        wait_s, weight = query(Waiting).wait, body(NewWeight).weight
-        with self._waiting(wait_s), self._source.use() as file:
-            done = set_weight(file, _names(file, name), weight, who=who())
-            outcome = None
-            if wait_s is not None:
-                outcome = wait_seen(file, done, timeout_s=wait_s)
+    def _set_weight(self, names: Names, weight: int) -> Answer:
+        with self._changed() as (file, wait):
+            _check_known(file, names)
+            done = set_weight(file, names, weight, who=who())
+            outcome = wait(wait_seen, done)
         return self._told(f"weight {weight}", done, outcome), 200
 
-    def add(self) -> Answer:
-        """Add one, or bring back one that was removed."""
-        wait_s, wanted = query(Waiting).wait, body(NewBackend)
-        with self._waiting(wait_s), self._source.use() as file:
+    def _add(self, wanted: Sequence[NewBackend]) -> Answer:
+        with self._changed() as (file, wait):
             sets = [each.name for each in self._in_force.settings(file).sets]
-            done = add(file, [_backend(file, wanted)], sets=sets, who=who())
-            outcome = None if wait_s is None else wait_up(file, done, timeout_s=wait_s)
+            backends = [_backend(file, each) for each in wanted]
+            done = add(file, backends, sets=sets, who=who())
+            outcome = wait(wait_up, done)
         return self._told("added", done, outcome), 201
+
+    @contextmanager
+    def _changed(self) -> Iterator[tuple[SharedFile, Wait]]:
+        """The file for a change, and what waits for it as long as was asked for."""
+        wait_s = query(Waiting).wait
+
+        def wait(until: Callable[..., Outcome], done: Done) -> Outcome | None:
+            if wait_s is None:
+                return None
+            return until(OnFile(file, done), timeout_s=wait_s)
+
+        with self._waiting(wait_s), self._source.use() as file:
+            yield file, wait
 
     @contextmanager
     def _waiting(self, wait_s: float | None) -> Iterator[None]:
@@ -175,13 +216,12 @@ def _nobody(_standing: Standing, _left_s: float) -> None:
     """Nobody reads along: who watches does so by the snapshots."""
 
 
-def _names(file: SharedFile, name: str) -> list[str]:
-    """The name, in a list, if there is such a backend. Raises: ProblemError."""
+def _check_known(file: SharedFile, names: Names) -> None:
+    """Nothing, if there are backends called so. Raises: ProblemError."""
     try:
-        find(file.rows(), [name])
+        find(file.rows(), names)
     except OperationError as error:
         raise ProblemError(404, str(error)) from error
-    return [name]
 
 
 def _backend(file: SharedFile, wanted: NewBackend) -> Backend:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 from lb import __version__
 from lb.admin.backend_families import Owners, about_backends
 from lb.admin.families import BALANCER, Family, Numbers, Owner, Split
-from lb.admin.snapshots import by_class
 from lb.errors import StateFileError
+from lb.report import by_class
 from lb.shm import leader_pid, span_counts
 
 if TYPE_CHECKING:

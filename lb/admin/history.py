@@ -14,7 +14,7 @@ from collections import deque
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from lb.admin.latencies import together, within
+from lb.report.latencies import together, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -61,6 +61,12 @@ class Plan(Answer):
     kept: list[Kept]
 
 
+class Planned(Plan):
+    """The same, and the shared file of the balancer that it is about."""
+
+    state_path: str
+
+
 class Reloaded(Answer):
     """How a reload went; `behind` are the pids of workers that do not go by it."""
 

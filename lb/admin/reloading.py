@@ -15,6 +15,7 @@ from lb import reloading
 from lb.admin.asking import Waiting, query
 from lb.admin.guard import who
 from lb.admin.problems import ProblemError
+from lb.report import reload_report
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -32,7 +33,8 @@ def blueprint(source: Source, log: Logger) -> Blueprint:
 
     @made.get("/plan")
     def plan() -> Response:
-        return jsonify(reloading.propose(source.path).plan.report())
+        path, found = reloading.propose(source.path)
+        return jsonify({"state_path": str(path)} | found.report())
 
     @made.post("/reload")
     def reload() -> Response:
@@ -51,12 +53,4 @@ def blueprint(source: Source, log: Logger) -> Blueprint:
 
 def _reload(path: Path, wait_s: float) -> dict[str, Any]:
     plan = reloading.propose(path).plan
-    done = reloading.reload(path, timeout_s=wait_s)
-    return {
-        "plan": plan.report(),
-        "in_force": done.is_good,
-        "generation": done.generation,
-        "workers": done.workers,
-        "behind": list(done.behind),
-        "took_s": round(done.took_s, 3),
-    }
+    return reload_report(plan, reloading.reload(path, timeout_s=wait_s))

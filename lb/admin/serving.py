@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lb.admin.app import create_app
 from lb.admin.changing import MOST_WAITS
 from lb.admin.streaming import MOST_STREAMS
-from lb.arbiter import check_addresses, stop_start
+from lb.arbiter import check_addresses, complain, stop_start
 from lb.config import load
 from lb.errors import ConfigError, LbError
 from lb.model import Address
@@ -50,6 +50,7 @@ def configure() -> Settings:
     except LbError as error:
         if not _in_force:
             stop_start(error)
+        complain(error, "the admin app keeps its settings: ")
     return _in_force[-1]
 
 

@@ -1,12 +1,11 @@
 """The state of the balancer once a second, made once for all who watch.
 
-A snapshot has what `lb.report` tells, the totals, from which a watcher makes rates, and
-what a watcher cannot make of totals: the latencies of the last minute, and the last
-step of the history, of which sparklines are drawn. These two are kept whether or not
-somebody watches, since whoever opens the page wants to see what led there: a thread
-reads the figures each two seconds. For 2,000 backends and 8 processes that takes 30 ms
-where nothing changed and 170 where everything did, so it pauses longer where it would
-take more than a fiftieth of a core.
+A snapshot has what `lb.report.snapshot` tells, with the latencies of the last minute,
+and the last step of the history, of which sparklines are drawn. These two are kept
+whether or not somebody watches, since whoever opens the page wants to see what led
+there: a thread reads the figures each two seconds. For 2,000 backends and 8 processes
+that takes 30 ms where nothing changed and 170 where everything did, so it pauses longer
+where it would take more than a fiftieth of a core.
 """
 
 from __future__ import annotations
@@ -18,21 +17,19 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from lb.admin.history import EVERYTHING, STEP_S
-from lb.admin.latencies import Window
 from lb.errors import StateFileError
-from lb.report import state_report
+from lb.report import snapshot
+from lb.report.latencies import Window
 
 if TYPE_CHECKING:
     from lb.admin.history import History, Step
     from lb.admin.in_force import InForce
     from lb.admin.source import Source
-    from lb.shm import BackendTotals, FigureReader, SharedFile
+    from lb.shm import FigureReader, SharedFile
     from lb.shm.figures import Figures
 
 EVERY_S: Final = 1.0
 MOST_OF_A_CORE: Final = 0.02
-
-CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 
 
 class Snapshots:
@@ -92,52 +89,15 @@ class Snapshots:
 
     def make(self, file: SharedFile) -> dict[str, Any]:
         """Everything that is now, with totals and latencies."""
-        now = time.time()
-        figures, all_totals = self._figures.read(file), file.worker_totals()
-        totals = figures.totals
-        looked = self._window.look(figures.born, figures.latencies, time.monotonic())
-        self._history.take(figures, time.monotonic())
+        figures, now = self._figures.read(file), time.monotonic()
+        looked = self._window.look(figures.born, figures.latencies, now)
+        self._history.take(figures, now)
         step_at, steps = self._history.latest()
-        told = state_report(file, self._in_force.settings(file))
+        told = snapshot(file, self._in_force.settings(file), figures, looked)
         for backend in told["backends"]:
-            key = backend["id"]
-            backend["latency"] = looked.by_backend.get(key)
-            backend["step"] = _step(steps.get(key))
-            backend["totals"] = _totals(totals[key]) if key in totals else None
-        return {
-            "at": now,
-            "latency_window_s": round(looked.seconds, 3),
-            "latency": looked.of_all,
-            "step_at": step_at,
-            "step": _step(steps.get(EVERYTHING)),
-            **told,
-            "totals": {
-                "responses": by_class(all_totals.statuses),
-                "endings": all_totals.endings,
-                "connections": all_totals.connections,
-                "accepted": all_totals.accepted,
-            },
-        }
+            backend["step"] = _step(steps.get(backend["id"]))
+        return told | {"step_at": step_at, "step": _step(steps.get(EVERYTHING))}
 
 
 def _step(step: Step | None) -> dict[str, float | None] | None:
     return step and {"rate": round(step.rate, 2), "p99_s": step.p99_s}
-
-
-def _totals(counted: BackendTotals) -> dict[str, Any]:
-    return {
-        "attempts": counted.attempts,
-        "retries": counted.retries,
-        "bytes_in": counted.bytes_in,
-        "bytes_out": counted.bytes_out,
-        "responses": by_class(counted.responses),
-        "failures": counted.failures,
-    }
-
-
-def by_class(counts: tuple[int, ...]) -> dict[str, int]:
-    """Counts by hundreds of the status, those there are; "none" got no answer."""
-    told = dict(zip(CLASSES, counts, strict=False))
-    if more := sum(counts[len(CLASSES) :]):
-        told["other"] = more
-    return told

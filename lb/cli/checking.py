@@ -12,7 +12,7 @@ from lb.cli.printing import table
 @cli.command()
 @json_option
 def check(*, as_json: bool) -> None:
-    """Say whether the settings are good, and print them as they are in force."""
+    """Say whether the settings are good, and print them."""
     from lb.config import load, rows, state_path
     from lb.proxy.placing import check_policies
 

@@ -2,41 +2,76 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
 from lb import __version__
 from lb.errors import LbError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+UNUSABLE: Final = 2
+"""Exit status: the settings, the balancer or an argument cannot be used."""
 
-    from lb.config import Settings
-    from lb.shm import SharedFile
+INTERRUPTED: Final = 130
+"""Exit status: Ctrl-C, as shells have it."""
 
-UNUSABLE = 2
-"""Exit status: the settings, the shared file or an argument cannot be used."""
+COMPLETE_VARIABLE: Final = "_LB_COMPLETE"
+"""By it a shell's completion asks for words, whatever the program is started by."""
+
+SECTIONS: Final = {
+    "Look at it": ("top", "status", "recent", "explain", "events"),
+    "Change what runs": ("drain", "ready", "maint", "weight", "add", "remove"),
+    "Settings": ("check", "plan", "reload"),
+    "Others": ("health", "completion"),
+}
+"""The commands as the overview shows them."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Sections(click.Group):
+    """A group whose help lists the commands by what they are for."""
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Write each section; see click."""
+        width = formatter.width - 6 - max(map(len, self.commands))
+        for title, names in SECTIONS.items():
+            rows = [(n, self.commands[n].get_short_help_str(width)) for n in names]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+@click.group(
+    cls=Sections,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="A page about each: docs/commands/. Most take --url to ask another machine.",
+)
 @click.version_option(__version__, prog_name="evenhand")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Evenhand, an HTTP load balancer in Python.
 
     Start it with `honcho start`, or `gunicorn lb.wsgi:app -w 4`.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def main() -> None:
     """Run the command line; a known error is one message and exit status 2."""
     try:
-        cli()
+        code = cli.main(standalone_mode=False, complete_var=COMPLETE_VARIABLE)
     except LbError as error:
         _fail(error)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(error: LbError) -> NoReturn:
@@ -56,17 +91,3 @@ def print_json(value: Any) -> None:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-@contextlib.contextmanager
-def open_file(settings: Settings | None = None) -> Iterator[SharedFile]:
-    """The shared file of these settings, or of those that are there now.
-
-    Raises:
-        ConfigError, StateFileError: it cannot be found or used.
-    """
-    from lb.config import load, state_path
-    from lb.shm import SharedFile
-
-    with SharedFile.open(state_path(settings or load())) as file:
-        yield file

@@ -1,29 +1,28 @@
 """`lb drain`, `ready`, `maint`, `weight`, `add` and `remove`: change what runs.
 
-Each is a store into the shared file by `lb.operating`, in force in every worker at
-its next request; here are only options, words and exit statuses.
+Each is a store into the shared file by `lb.operating`, here or by the admin process of
+a URL, in force in every worker at its next request. Here are only options, words and
+exit statuses.
 """
 
 from __future__ import annotations
 
-import contextlib
-import getpass
-import os
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lb.cli.group import as_json as json_option
-from lb.cli.group import cli, open_file, say
+from lb.cli.group import cli, say
+from lb.cli.where import complete_names, on_balancer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lb.model import Backend, Wish
+    from lb.cli.reach.operator import Operator
+    from lb.model import Wish
     from lb.operating import Outcome
-    from lb.shm import SharedFile
+    from lb.report import Report
 
 CUT_STATUSES = """\b
 Exit status: 0 it is done (with --wait: nothing is in flight any more);
@@ -34,18 +33,6 @@ Exit status: 0 it is done (with --wait: nothing is in flight any more);
 SEEN_STATUSES = """\b
 Exit status: 0 it is done; 1 not within the seconds of --wait;
 2 nothing was done: a backend is unknown, or something cannot be used."""
-
-
-def complete_names(
-    _context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[str]:
-    """The backends' names that begin so, for the shell; none where nothing runs."""
-    from lb.errors import LbError
-
-    with contextlib.suppress(LbError), open_file() as file:
-        names = [row.backend.name for row in file.rows()]
-        return [name for name in names if name.startswith(incomplete)]
-    return []
 
 
 def on_backends(command: Callable[..., None]) -> Callable[..., None]:
@@ -80,23 +67,13 @@ def chosen(names: tuple[str, ...], *, every: bool) -> tuple[str, ...] | None:
     return None if every else names
 
 
-def who() -> str:
-    """Who makes the change, as events tell it."""
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):  # a user without a name, as in containers
-        name = f"user {os.getuid()}"
-    return f"{name}, by command"
-
-
 @cli.command(epilog=CUT_STATUSES)
 @on_backends
 @wait_for("nothing is in flight; then cut what is")
+@on_balancer
 @json_option
-def drain(
-    *, names: tuple[str, ...], every: bool, wait_s: float | None, as_json: bool
-) -> None:
-    """Send backends nothing new; what is under way there may go on.
+def drain(*, operator: Operator, **asked: Any) -> None:
+    """Send backends nothing new; what is under way goes on.
 
     Their idle connections are closed at once. With --wait, what is in flight over
     all workers is shown until nothing is; what still runs at the deadline (requests,
@@ -104,83 +81,74 @@ def drain(
     """
     from lb.model import Wish
 
-    _take_out(chosen(names, every=every), Wish.DRAIN, wait_s, as_json=as_json)
+    _take_out(operator, Wish.DRAIN, **asked)
 
 
 @cli.command(epilog=CUT_STATUSES)
 @on_backends
 @wait_for("nothing is in flight; then cut what is")
+@on_balancer
 @json_option
-def maint(
-    *, names: tuple[str, ...], every: bool, wait_s: float | None, as_json: bool
-) -> None:
+def maint(*, operator: Operator, **asked: Any) -> None:
     """Drain backends, and probe them no more: they may go away."""
     from lb.model import Wish
 
-    _take_out(chosen(names, every=every), Wish.MAINT, wait_s, as_json=as_json)
+    _take_out(operator, Wish.MAINT, **asked)
 
 
 @cli.command(epilog=CUT_STATUSES)
 @on_backends
 @wait_for("nothing is in flight; then cut what is, and remove")
+@on_balancer
 @json_option
-def remove(
-    *, names: tuple[str, ...], every: bool, wait_s: float | None, as_json: bool
-) -> None:
-    """Take backends out of the table, as if the settings did not name them.
+def remove(*, operator: Operator, **asked: Any) -> None:
+    """Take backends out of the table.
 
-    With --wait they are drained first, as by `drain`. Without it they are gone at
-    once, and what is under way there goes on to its end. They stay away until
-    `lb add NAME`, or until the balancer is stopped and started.
+    It is as if the settings did not name them. With --wait they are drained first, as
+    by `drain`. Without it they are gone at once, and what is under way there goes on
+    to its end. They stay away until `lb add NAME`, or until the balancer is stopped
+    and started.
     """
     from lb.model import Wish
 
-    _take_out(
-        chosen(names, every=every), Wish.DRAIN, wait_s, as_json=as_json, removes=True
-    )
+    _take_out(operator, Wish.DRAIN, **asked, removes=True)
 
 
 def _take_out(
-    names: tuple[str, ...] | None,
+    operator: Operator,
     wish: Wish,
-    wait_s: float | None,
     *,
+    names: tuple[str, ...],
+    every: bool,
+    wait_s: float | None,
     as_json: bool,
     removes: bool = False,
 ) -> None:
     from lb.cli.outcome import Teller
-    from lb.operating import look, names_of, set_wish
-    from lb.operating import remove as take_out
 
     cut_at = 0.0 if wait_s is None else time.time() + wait_s
-    teller = Teller("removed" if removes else wish.name.lower(), as_json=as_json)
-    with open_file() as file:
-        done = set_wish(file, names, wish, cut_at=cut_at, who=who())
-        teller.tell_done(done)
-        _warn_of_empty_sets(file)
-        outcome: Outcome | None = None
-        if wait_s is None:
-            teller.tell_standing(look(file, done))
-        else:
-            outcome = teller.wait_drained(file, done, cut_at=cut_at)
-        if removes:
-            take_out(file, done.rows, who=who())
+    made = operator.set_wish(chosen(names, every=every), wish, wait_s=wait_s)
+    word = "removed" if removes else wish.name.lower()
+    teller = Teller(made, word, as_json=as_json)
+    teller.tell_done()
+    _warn_of_empty_sets(operator.status())
+    outcome: Outcome | None = None
+    if wait_s is None:
+        teller.tell_in_flight()
+    else:
+        outcome = teller.wait_drained(cut_at=cut_at)
+    if removes:
+        made.remove()
     waited = f" in {outcome.waited_s:.1f} s" if outcome else ""
-    teller.end(
-        done,
-        outcome,
-        f"Drained{waited}: nothing is in flight at {names_of(done.rows)}.",
-    )
+    teller.end(outcome, f"Drained{waited}: nothing is in flight at {teller.names}.")
 
 
-def _warn_of_empty_sets(file: SharedFile) -> None:
+def _warn_of_empty_sets(report: Report) -> None:
     """Say it where a set's last backend was taken out: no message, no service."""
-    from lb.model import Verdict, Wish
-
     sets: dict[str, bool] = {}
-    for state in file.backends():
-        usable = state.wish is Wish.READY and state.verdict is not Verdict.DOWN
-        sets[state.backend.group] = sets.get(state.backend.group, False) or usable
+    for each in report["backends"]:
+        usable = each["wish"] == "ready" and each["verdict"] != "down"
+        sets[each["set"]] = sets.get(each["set"], False) or usable
     for name, has_any in sets.items():
         if not has_any:
             say(f"no backend of the set {name} is up and ready: it answers 503")
@@ -189,51 +157,59 @@ def _warn_of_empty_sets(file: SharedFile) -> None:
 @cli.command(epilog=SEEN_STATUSES)
 @on_backends
 @wait_for("they are UP")
+@on_balancer
 @json_option
 def ready(
-    *, names: tuple[str, ...], every: bool, wait_s: float | None, as_json: bool
+    *,
+    operator: Operator,
+    names: tuple[str, ...],
+    every: bool,
+    wait_s: float | None,
+    as_json: bool,
 ) -> None:
-    """Undo `drain` and `maint`: backends get requests again while they are UP."""
+    """Undo drain and maint: requests again, while they are UP."""
     from lb.cli.outcome import Teller
     from lb.model import Wish
-    from lb.operating import set_wish, wait_up
+    from lb.operating import wait_up
 
-    teller = Teller("ready", as_json=as_json)
-    with open_file() as file:
-        done = set_wish(file, chosen(names, every=every), Wish.READY, who=who())
-        teller.tell_done(done)
-        outcome = None if wait_s is None else wait_up(file, done, timeout_s=wait_s)
-    teller.end(done, outcome, "UP, and seen by all workers.")
+    made = operator.set_wish(chosen(names, every=every), Wish.READY, wait_s=None)
+    teller = Teller(made, "ready", as_json=as_json)
+    teller.tell_done()
+    outcome = None if wait_s is None else wait_up(made, timeout_s=wait_s)
+    teller.end(outcome, "UP, and seen by all workers.")
 
 
 @cli.command(epilog=SEEN_STATUSES)
 @on_backends
 @click.argument("weight", type=click.IntRange(1, 256))
 @wait_for("every worker has seen it")
+@on_balancer
 @json_option
 def weight(
     *,
+    operator: Operator,
     names: tuple[str, ...],
     every: bool,
     weight: int,
     wait_s: float | None,
     as_json: bool,
 ) -> None:
-    """Give backends another weight, from 1 to 256: their share of the requests.
+    """Give backends another weight: their share of the requests.
+
+    From 1 to 256; with 2 a backend gets twice as many as one with 1.
 
     \b
         lb weight web1 3
         lb weight web1 web2 10
     """
     from lb.cli.outcome import Teller
-    from lb.operating import set_weight, wait_seen
+    from lb.operating import wait_seen
 
-    teller = Teller(f"weight {weight}", as_json=as_json)
-    with open_file() as file:
-        done = set_weight(file, chosen(names, every=every), weight, who=who())
-        teller.tell_done(done)
-        outcome = None if wait_s is None else wait_seen(file, done, timeout_s=wait_s)
-    teller.end(done, outcome, "Seen by all workers.")
+    made = operator.set_weight(chosen(names, every=every), weight)
+    teller = Teller(made, f"weight {weight}", as_json=as_json)
+    teller.tell_done()
+    outcome = None if wait_s is None else wait_seen(made, timeout_s=wait_s)
+    teller.end(outcome, "Seen by all workers.")
 
 
 @cli.command(epilog=SEEN_STATUSES)
@@ -243,20 +219,26 @@ def weight(
 @click.option(
     "--max-in-flight", type=click.IntRange(0), help="Over all workers; 0: no limit."
 )
-@click.option("--backup", is_flag=True, help="Only while no other of its set can.")
+@click.option(
+    "--backup", is_flag=True, default=None, help="Only while no other of its set can."
+)
 @wait_for("they are UP")
+@on_balancer
 @json_option
 def add(
     *,
+    operator: Operator,
     backends: tuple[str, ...],
     weight: int | None,
     group: str | None,
     max_in_flight: int | None,
-    backup: bool,
+    backup: bool | None,
     wait_s: float | None,
     as_json: bool,
 ) -> None:
-    """Add backends, written as in the settings; they get requests at once.
+    """Add backends: they get requests at once.
+
+    They are written as in the settings.
 
     \b
         lb add web3=10.0.0.3:80
@@ -264,25 +246,13 @@ def add(
         lb add web1          (one that was removed: as the settings say)
     """
     from lb.cli.outcome import Teller
-    from lb.config import load
-    from lb.operating import add as put_in
-    from lb.operating import read_backend, wait_up
+    from lb.cli.reach.operator import Wanted
+    from lb.operating import wait_up
 
-    def as_told(backend: Backend) -> Backend:
-        return replace(
-            backend,
-            weight=backend.weight if weight is None else weight,
-            group=group or backend.group,
-            max_in_flight=max_in_flight or backend.max_in_flight,
-            backup=backup or backend.backup,
-        )
-
-    teller = Teller("added", as_json=as_json)
-    settings = load()
-    with open_file(settings) as file:
-        found = [as_told(read_backend(file, text)) for text in backends]
-        sets = [each.name for each in settings.sets]
-        done = put_in(file, found, sets=sets, who=who())
-        teller.tell_done(done, had_state=False)
-        outcome = None if wait_s is None else wait_up(file, done, timeout_s=wait_s)
-    teller.end(done, outcome, "UP, and seen by all workers.")
+    made = operator.add(
+        [Wanted(each, weight, group, max_in_flight, backup) for each in backends]
+    )
+    teller = Teller(made, "added", as_json=as_json)
+    teller.tell_done(had_state=False)
+    outcome = None if wait_s is None else wait_up(made, timeout_s=wait_s)
+    teller.end(outcome, "UP, and seen by all workers.")

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from lb.cli.group import as_json as json_option
-from lb.cli.group import cli, open_file, print_json
-from lb.cli.operating import complete_names
+from lb.cli.group import cli, print_json
 from lb.cli.printing import milliseconds, recorded, stamp, table
+from lb.cli.where import complete_names, on_balancer
 
 if TYPE_CHECKING:
-    from lb.shm import RequestRecord
+    from lb.cli.reach.operator import Operator
+    from lb.report import Report
 
 HEAD = (
     "ended", "id", "client", "method", "target", "backend", "tries", "status",
@@ -50,48 +51,46 @@ HEAD = (
     show_default=True,
     help="How many at most.",
 )
+@on_balancer
 @json_option
 def recent(
     *,
+    operator: Operator,
     slow_s: float | None,
     failed: bool,
     backend: str | None,
     limit: int,
     as_json: bool,
 ) -> None:
-    """Print the last requests of all workers, also of workers that were killed.
+    """Print the last requests of all workers.
 
-    Each worker keeps 1,024. Phases are in milliseconds: the wait for a backend, to
-    connect, to the response head in the last attempt, and in all; "-" where a
-    request did not come to it. The end is empty where all went well.
+    Each worker keeps 1,024; those of workers that were killed are there too. Phases
+    are in milliseconds: the wait for a backend, to connect, to the response head in
+    the last attempt, and in all; "-" where a request did not come to it. The end is
+    empty where all went well.
     """
-    from lb.report import request_report, select
+    from lb.cli.reach.operator import Which
 
-    with open_file() as file:
-        listed = select(
-            file, slow_s=slow_s, failed=failed, backend=backend, limit=limit
-        )
+    listed = operator.requests(Which(slow_s, failed, backend, limit))
     if as_json:
-        print_json([request_report(record) for record in listed])
+        print_json(listed)
     else:
         table(HEAD, [_row(record) for record in listed], shorten="target")
 
 
-def _row(record: RequestRecord) -> tuple[str, ...]:
+def _row(record: Report) -> tuple[str, ...]:
     from lb.report.requests import backend_name
 
+    phases = ("queued_s", "connect_s", "to_head_s", "total_s")
     return (
-        stamp(record.ended),
-        recorded(record.request_id),
-        recorded(record.client),
-        recorded(record.method),
-        recorded(record.target),
-        backend_name(record.backend_id, record.backend),
-        str(record.attempts),
-        str(record.status or "-"),
-        *map(milliseconds, (record.queued_s, record.connect_s, record.to_head_s)),
-        milliseconds(record.total_s),
-        str(record.bytes_in),
-        str(record.bytes_out),
-        record.label,
+        stamp(record["ended"]),
+        *(recorded(record[key]) for key in ("request_id", "client", "method")),
+        recorded(record["target"]),
+        backend_name(record["backend_id"], record["backend"]),
+        str(record["attempts"]),
+        str(record["status"] or "-"),
+        *(milliseconds(record[key]) for key in phases),
+        str(record["bytes_in"]),
+        str(record["bytes_out"]),
+        record["label"],
     )

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from lb.cli.group import as_json as json_option
 from lb.cli.group import cli, print_json, say
 from lb.cli.printing import plain
+from lb.cli.where import on_balancer
+
+if TYPE_CHECKING:
+    from lb.cli.reach.operator import Operator
+    from lb.report import Report
 
 DIFFERS: Final = 1
 """Exit status of `plan`: a reload would change something. As with diff."""
@@ -19,26 +24,31 @@ NOT_ALL: Final = 1
 
 
 @cli.command()
+@on_balancer
 @json_option
-def plan(*, as_json: bool) -> None:
-    """Say what a reload would change in the balancer that runs.
+def plan(*, operator: Operator, as_json: bool) -> None:
+    """Say what a reload would change.
 
     A line for each: + and - for backends that come and go, ~ for what changes, ! for
     what waits for a restart, = for what operators changed and what stays so.
 
     Exits with 0 if nothing would change, 1 if something, 2 if it cannot tell.
     """
-    from lb.reloading import propose
-
-    path, found = propose()
+    found = operator.plan()
     if as_json:
-        print_json({"state_path": str(path)} | found.report())
+        print_json(found)
     else:
-        for text in found.lines():
-            click.echo(plain(text))
-        if found.is_empty:
+        _print_plan(found)
+        if found["is_empty"]:
             click.echo("Nothing would change.")
-    sys.exit(0 if found.is_empty else DIFFERS)
+    sys.exit(0 if found["is_empty"] else DIFFERS)
+
+
+def _print_plan(told: Report) -> None:
+    from lb.cli.planned import plan_of
+
+    for text in plan_of(told).lines():
+        click.echo(plain(text))
 
 
 @cli.command()
@@ -51,24 +61,25 @@ def plan(*, as_json: bool) -> None:
     metavar="SECONDS",
     help="How long to wait for the workers.",
 )
-def reload(*, timeout_s: float) -> None:
-    """Put the settings in force as they are now, in every worker.
+@on_balancer
+@json_option
+def reload(*, operator: Operator, timeout_s: float, as_json: bool) -> None:
+    """Put edited settings in force, in every worker.
 
     Exits with 0 when all go by them, 1 if some do not in time, and 2 if the settings
     are not good: then nothing has changed.
     """
-    from lb.reloading import propose
-    from lb.reloading import reload as ask
-
-    path, found = propose()
-    for text in found.lines():
-        click.echo(plain(text))
-    done = ask(path, timeout_s=timeout_s)
-    if done.is_good:
-        click.echo(f"In force in {done.workers} workers after {done.took_s:.2f} s.")
-        return
-    if done.generation:
-        say(f"not in force in process {', '.join(map(str, done.behind))}; see its log")
+    if not as_json:
+        _print_plan(operator.plan())
+    done = operator.reload(timeout_s)
+    if as_json:
+        print_json(done)
+    elif done["in_force"]:
+        workers, took_s = done["workers"], done["took_s"]
+        click.echo(f"In force in {workers} workers after {took_s:.2f} s.")
+    elif done["generation"]:
+        behind = ", ".join(map(str, done["behind"]))
+        say(f"not in force in process {behind}; see its log")
     else:
         say("the arbiter has not reloaded; see its log")
-    sys.exit(NOT_ALL)
+    sys.exit(0 if done["in_force"] else NOT_ALL)

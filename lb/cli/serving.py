@@ -13,7 +13,7 @@ from lb.errors import LbError
 
 @cli.command()
 def health() -> None:
-    """Check the backends until stopped, in place of the workers."""
+    """Check the backends' health until stopped, for the workers."""
     # Probes by the hundred are cheap as greenlets; nothing is imported before that
     # must be patched.
     from gevent import monkey

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from lb.cli.group import as_json as json_option
-from lb.cli.group import cli, open_file, print_json
-from lb.cli.operating import complete_names
+from lb.cli.group import cli, print_json
 from lb.cli.printing import ago, plain, table
+from lb.cli.where import complete_names, on_balancer
 
 if TYPE_CHECKING:
+    from lb.cli.reach.operator import Operator
     from lb.report import Report
 
 NONE_UP = 1
@@ -25,9 +26,10 @@ NONE_UP = 1
 
 @cli.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_names)
+@on_balancer
 @json_option
-def status(*, names: tuple[str, ...], as_json: bool) -> None:
-    """Print the backends with verdict, since when and why, from the shared file.
+def status(*, operator: Operator, names: tuple[str, ...], as_json: bool) -> None:
+    """Print the backends with verdict, since when and why.
 
     What was changed at run time, and so differs from the settings, is marked. With
     names, only those, and of each why it is as it is: what would bring it back and
@@ -35,17 +37,7 @@ def status(*, names: tuple[str, ...], as_json: bool) -> None:
 
     Exits with 1 when no backend (of those) can be used.
     """
-    from lb.config import load
-    from lb.operating import find
-    from lb.report import add_health, state_report
-
-    settings = load()
-    with open_file(settings) as file:
-        report = state_report(file, settings)
-        if names:
-            wanted = {row.id for row in find(file.rows(), names)}
-            report["backends"] = [b for b in report["backends"] if b["id"] in wanted]
-            add_health(file, settings, report["backends"])
+    report = operator.status(names)
     if as_json:
         print_json(report)
     else:

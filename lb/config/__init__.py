@@ -19,6 +19,7 @@ from lb.config.sets import SetSettings
 from lb.config.settings import Settings, health_by_set
 from lb.config.statefile import state_path
 from lb.config.statuses import StatusSet
+from lb.config.token import admin_token, checked_token
 from lb.config.traffic import Headers, Limits, Pool, Retries, Timeouts
 
 __all__ = [
@@ -41,7 +42,9 @@ __all__ = [
     "StatusSet",
     "Sticky",
     "Timeouts",
+    "admin_token",
     "changed_keys",
+    "checked_token",
     "from_document",
     "health_by_set",
     "load",

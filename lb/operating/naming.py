@@ -32,7 +32,8 @@ def find(rows: Sequence[TableRow], names: Sequence[str] | None) -> list[TableRow
     for address in set(names) - by_name.keys():
         there = [row for row in rows if str(row.backend.address) == address]
         if len(there) > 1:
-            raise OperationError(f"{address} is {names_of(there)}: say by name which")
+            names_there = listed([row.backend.name for row in there])
+            raise OperationError(f"{address} is {names_there}: say by name which")
         by_name.update((address, row) for row in there)
     if unknown := [name for name in names if name not in by_name]:
         known = [row.backend.name for row in rows]
@@ -46,15 +47,11 @@ def _unknown(name: str, known: Sequence[str]) -> str:
         return f"{text}; did you mean {' or '.join(close)}?"
     if not known:
         return f"{text}; there is none at all"
-    return f"{text}; there are {_listed(known)}"
+    return f"{text}; there are {listed(known)}"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names for a sentence; the first of many."""
     shown = ", ".join(names[:LISTED])
     more = len(names) - LISTED
     return f"{shown} and {more} more" if more > 0 else shown
-
-
-def names_of(rows: Sequence[TableRow]) -> str:
-    """The backends of these rows, for a sentence."""
-    return _listed([row.backend.name for row in rows])

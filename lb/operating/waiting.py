@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from time import monotonic, time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from lb import native
 from lb.errors import OperationError
@@ -65,6 +65,59 @@ class Outcome:
     not_up: tuple[str, ...] = field(default=())
 
 
+class Watched(Protocol):
+    """A change as it takes effect: what a wait for it asks, again and again."""
+
+    poll_s: float
+    """How long to pause between two looks."""
+
+    def standing(self) -> Standing:
+        """Look anew; the others tell of the last look."""
+
+    def readied(self) -> str:
+        """A backend of these that somebody has made ready, or an empty text."""
+
+    def not_up(self) -> tuple[str, ...]:
+        """The backends of these that are not UP."""
+
+    def cut(self) -> int:
+        """How much was cut at these backends since the change."""
+
+
+class OnFile:
+    """A change that was made in the shared file, watched there."""
+
+    poll_s = POLL_S
+
+    def __init__(self, file: SharedFile, done: Done) -> None:
+        self._file = file
+        self._done = done
+
+    def standing(self) -> Standing:
+        """See `Watched`."""
+        return look(self._file, self._done)
+
+    def readied(self) -> str:
+        """See `Watched`."""
+        for row in map(self._file.now, self._done.rows):
+            if row is not None and row.wish is Wish.READY:
+                return row.backend.name
+        return ""
+
+    def not_up(self) -> tuple[str, ...]:
+        """See `Watched`."""
+        return tuple(
+            state.backend.name
+            for state in self._file.backends()
+            if state.id in self._done.ids
+            and not (state.verdict is Verdict.UP and state.standing.is_good)
+        )
+
+    def cut(self) -> int:
+        """See `Watched`."""
+        return cut_in_all(self._file, self._done.rows) - self._done.cut_before
+
+
 def look(file: SharedFile, done: Done) -> Standing:
     """How far the change has got now; 60 us with 4 processes, 10 more per backend."""
     reader = file.in_flight_reader()
@@ -72,38 +125,33 @@ def look(file: SharedFile, done: Done) -> Standing:
         row.backend.name: reader.of(row.row) if file.now(row) else 0
         for row in done.rows
     }
-    return Standing(in_flight, _behind(file, done))
-
-
-def _behind(file: SharedFile, done: Done) -> int:
     living = [slot for slot in file.slots() if slot.alive]
-    return sum(slot.generation_seen < done.generation for slot in living)
+    behind = sum(slot.generation_seen < done.generation for slot in living)
+    return Standing(in_flight, behind)
 
 
 def wait_drained(
-    file: SharedFile,
-    done: Done,
-    *,
-    cut_at: float,
-    tell: Callable[[Standing, float], None],
+    watched: Watched, *, cut_at: float, tell: Callable[[Standing, float], None]
 ) -> Outcome:
     """Wait until nothing is in flight, or was cut at unix time `cut_at`.
 
-    `tell` is called at each look, some 20 a second, and told how many are left.
+    `tell` is called at each look, and told how many seconds are left.
 
     Raises:
         OperationError: the backends were made ready again meanwhile.
     """
     begun, left_s = monotonic(), 1.0
-    standing = look(file, done)
+    standing = watched.standing()
     while not standing.is_done and left_s > -GRACE_S:
         left_s = cut_at - time()
         tell(standing, max(0.0, left_s))
-        _check_wished(file, done)
-        native.sleep(min(POLL_S, left_s) if left_s > 0 else POLL_S)
-        standing = look(file, done)
+        if name := watched.readied():
+            raise OperationError(f"{name} was made ready again meanwhile")
+        poll_s = watched.poll_s
+        native.sleep(min(poll_s, left_s) if left_s > 0 else poll_s)
+        standing = watched.standing()
     tell(standing, max(0.0, cut_at - time()))
-    cut = cut_in_all(file, done.rows) - done.cut_before
+    cut = watched.cut()
     return Outcome(
         standing.is_done and not cut,
         monotonic() - begun,
@@ -113,40 +161,24 @@ def wait_drained(
     )
 
 
-def _check_wished(file: SharedFile, done: Done) -> None:
-    for row in map(file.now, done.rows):
-        if row is not None and row.wish is Wish.READY:
-            raise OperationError(f"{row.backend.name} was made ready again meanwhile")
-
-
-def wait_seen(file: SharedFile, done: Done, *, timeout_s: float) -> Outcome:
+def wait_seen(watched: Watched, *, timeout_s: float) -> Outcome:
     """Wait until every living process has seen the change."""
-    begun = monotonic()
-    while behind := _behind(file, done):
-        if monotonic() - begun >= timeout_s:
-            return Outcome(False, monotonic() - begun, behind=behind)
-        native.sleep(POLL_S)
-    return Outcome(True, monotonic() - begun)
+    return _wait(watched, timeout_s, lambda: ())
 
 
-def wait_up(file: SharedFile, done: Done, *, timeout_s: float) -> Outcome:
+def wait_up(watched: Watched, *, timeout_s: float) -> Outcome:
     """The same, and until the checker has found the backends UP."""
+    return _wait(watched, timeout_s, watched.not_up)
+
+
+def _wait(
+    watched: Watched, timeout_s: float, missing: Callable[[], tuple[str, ...]]
+) -> Outcome:
     begun = monotonic()
-    while not_up := _not_up(file, done):
-        if monotonic() - begun >= timeout_s:
-            waited_s = monotonic() - begun
-            behind = _behind(file, done)
-            return Outcome(False, waited_s, behind=behind, not_up=not_up)
-        native.sleep(POLL_S)
-    left_s = timeout_s - (monotonic() - begun)
-    seen = wait_seen(file, done, timeout_s=left_s)
-    return Outcome(seen.is_good, monotonic() - begun, behind=seen.behind)
-
-
-def _not_up(file: SharedFile, done: Done) -> tuple[str, ...]:
-    return tuple(
-        state.backend.name
-        for state in file.backends()
-        if state.id in done.ids
-        and not (state.verdict is Verdict.UP and state.standing.is_good)
-    )
+    while True:
+        behind, not_up = watched.standing().behind, missing()
+        waited_s = monotonic() - begun
+        is_good = not behind and not not_up
+        if is_good or waited_s >= timeout_s:
+            return Outcome(is_good, waited_s, behind=behind, not_up=not_up)
+        native.sleep(min(watched.poll_s, max(0.0, timeout_s - waited_s)))

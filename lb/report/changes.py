@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lb.operating import Done, Outcome
+    from lb.plan import Plan
+    from lb.reloading import Outcome as Reloaded
 
 
 def change_report(
@@ -31,15 +33,33 @@ def change_report(
             }
             for row in done.rows
         ],
-        "outcome": outcome
-        and {
-            "in_time": outcome.is_good,
-            "waited_s": round(outcome.waited_s, 3),
-            "cut": outcome.cut,
-            "left": outcome.left,
-            "processes_behind": outcome.behind,
-            "not_up": list(outcome.not_up),
-        },
+        "outcome": outcome_report(outcome),
+    }
+
+
+def outcome_report(outcome: Outcome | None) -> dict[str, Any] | None:
+    """How a wait ended; None where nobody waited."""
+    if outcome is None:
+        return None
+    return {
+        "in_time": outcome.is_good,
+        "waited_s": round(outcome.waited_s, 3),
+        "cut": outcome.cut,
+        "left": outcome.left,
+        "processes_behind": outcome.behind,
+        "not_up": list(outcome.not_up),
+    }
+
+
+def reload_report(plan: Plan, done: Reloaded) -> dict[str, Any]:
+    """A reload that was asked for: its plan, and how it went."""
+    return {
+        "plan": plan.report(),
+        "in_force": done.is_good,
+        "generation": done.generation,
+        "workers": done.workers,
+        "behind": list(done.behind),
+        "took_s": round(done.took_s, 3),
     }
 
 

@@ -96,6 +96,7 @@ def _backends(
             "requests": counted.attempts if counted else 0,
             "retries": counted.retries if counted else 0,
             "retries_refused": counted.refused_retries if counted else 0,
+            "cut": counted.cut if counted else 0,
         }
         reports.append(_backend(state) | figures)
     return reports

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lb.admin.latencies import Looked, Window
 from lb.admin.streaming import MOST_STREAMS
 from lb.model import Verdict
+from lb.report.latencies import Looked, Window
 from lb.shm import EventKind, Happening, Histogram, Latencies, Ring, publish
 from lb.shm.events import EVENTS_KEPT, write_event
 from tests.admin.conftest import HOST

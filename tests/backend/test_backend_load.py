@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -79,8 +78,12 @@ def test_it_ends_when_something_else_is_wanted(backend: ScriptedBackend) -> None
 def test_with_controls_it_waits_to_be_told(backend: ScriptedBackend) -> None:
     """One process of a user has the orders; a second one waits for its turn."""
     command = [sys.executable, "-m", "backend.load", "--controls"]
-    process = subprocess.Popen(command, cwd=ROOT, env=dict(os.environ))
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
     try:
+        assert process.stdout
+        assert (
+            process.stdout.readline() == b"load: none until the dashboard asks for it\n"
+        )
         wait_for(lambda: demo_orders.ordered(NAME) is not None, "somebody to tell")
         until = time.time() + 2.0
         assert demo_orders.give(NAME, NAME, until, port=backend.port)
@@ -89,4 +92,4 @@ def test_with_controls_it_waits_to_be_told(backend: ScriptedBackend) -> None:
         assert process.wait(DEADLINE_S) == 0
     finally:
         process.kill()
-        process.wait()
+        process.communicate(timeout=DEADLINE_S)

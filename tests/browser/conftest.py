@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import pytest
 
@@ -21,9 +21,10 @@ from tests.waiting import wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, ViewportSize
 
 HANGS_S = 120
+VIEWPORT: Final[ViewportSize] = {"width": 1280, "height": 800}
 MISSING = "no Chromium runs here"
 FOLDER = Path(__file__).parent
 
@@ -83,9 +84,9 @@ def load(stage: Stage) -> Iterator[Load]:
 
 
 class OpenScreen(Protocol):
-    """Opens a page for that address; the width is in CSS pixels."""
+    """Opens a page for that address."""
 
-    def __call__(self, url: str, *, width: int = 1280) -> Screen: ...
+    def __call__(self, url: str) -> Screen: ...
 
 
 class OtherAdmin(Protocol):
@@ -115,8 +116,9 @@ def open_screen(browser: Browser, other_admin: OtherAdmin) -> Iterator[OpenScree
     """
     screens: list[Screen] = []
 
-    def make(url: str, *, width: int = 1280) -> Screen:
-        context = browser.new_context(viewport={"width": width, "height": 800})
+    def make(url: str) -> Screen:
+        # Without a graphics card each frame of a moving picture costs a core.
+        context = browser.new_context(viewport=VIEWPORT, reduced_motion="reduce")
         screens.append(Screen(context, url))
         return screens[-1]
 

@@ -149,7 +149,7 @@ def test_names_are_completed_for_the_shell(scene: Scene) -> None:
     from click.shell_completion import ShellComplete
 
     from lb.cli import cli
-    from lb.cli.operating import complete_names
+    from lb.cli.where import complete_names
 
     completer = ShellComplete(cli, {}, "lb", "_LB_COMPLETE")
     commands = {item.value for item in completer.get_completions([], "dr")}

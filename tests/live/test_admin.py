@@ -271,6 +271,7 @@ def test_a_token_is_not_taken_away_while_it_listens(
     os.kill(admin.process.pid, signal.SIGHUP)
     wait_for(lambda: admin.errors().count("Booting worker") == 2, "a new worker")
     wait_for(lambda: admin.errors().count("Worker exiting") == 1, "the old one's end")
+    assert "keeps its settings: admin.token is not taken away" in admin.errors()
     assert admin.ask("POST", "/api/v1/reload").status_code == 401
 
 
@@ -332,6 +333,7 @@ def test_a_reload_is_planned_and_asked_for(
     assert admin.get("/api/v1/plan")["is_empty"] is True
     toml.write_text(f'backends = ["{one.address}", "{two.address}"]\nhealth.rise = 7\n')
     plan = admin.get("/api/v1/plan")
+    assert plan.pop("state_path") == str(server.state)
     assert [backend["name"] for backend in plan["added"]] == ["two"]
     assert [change["key"] for change in plan["keys"]] == ["health.rise"]
     told = admin.ask("POST", "/api/v1/reload").json()
@@ -375,5 +377,6 @@ def test_clients_that_stand_still_lock_nobody_out(
             )
             sock.sendall(begun)
         assert admin.ask("GET", "/healthz").ok
-        assert admin.ask("POST", "/api/v1/reload").status_code == 401
+        assert "keeps its settings: admin.token is not taken away" in admin.errors()
+    assert admin.ask("POST", "/api/v1/reload").status_code == 401
     assert "Traceback" not in admin.errors()

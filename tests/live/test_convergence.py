@@ -15,6 +15,7 @@ moment adds milliseconds that no code of ours can take away.
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass
 from time import time
@@ -115,7 +116,7 @@ def die_and_return(scene: Scene, clients: Clients) -> Death:
         killed=killed,
         decided=decided,
         chosen=max(at_one, default=killed),
-        asked=max(asked.values(), default=time()),
+        asked=max(asked.values(), default=math.inf),
         workers=len(asked),
         probed=probed,
         served=served,

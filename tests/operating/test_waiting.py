@@ -10,7 +10,14 @@ import pytest
 
 from lb.errors import OperationError
 from lb.model import Verdict, Wish
-from lb.operating import set_weight, set_wish, wait_drained, wait_seen, wait_up
+from lb.operating import (
+    OnFile,
+    set_weight,
+    set_wish,
+    wait_drained,
+    wait_seen,
+    wait_up,
+)
 from lb.shm import Leadership, VerdictWriter
 
 if TYPE_CHECKING:
@@ -40,7 +47,7 @@ def drain(scene: Scene, *names: str) -> Done:
 
 
 def wait(scene: Scene, done: Done, told: Told, *, wait_s: float = 20.0) -> Outcome:
-    return wait_drained(scene.file, done, cut_at=time() + wait_s, tell=told)
+    return wait_drained(OnFile(scene.file, done), cut_at=time() + wait_s, tell=told)
 
 
 def test_it_waits_for_who_has_not_seen_it_then_for_what_is_in_flight(
@@ -122,9 +129,9 @@ def test_nobody_serves_so_nothing_is_waited_for(scene: Scene) -> None:
 
 def test_a_weight_is_waited_for_until_it_is_seen(scene: Scene) -> None:
     done = set_weight(scene.file, ["web1"], 3)
-    assert wait_seen(scene.file, done, timeout_s=0.1).behind == 1
+    assert wait_seen(OnFile(scene.file, done), timeout_s=0.1).behind == 1
     scene.see()
-    assert wait_seen(scene.file, done, timeout_s=20).is_good
+    assert wait_seen(OnFile(scene.file, done), timeout_s=20).is_good
 
 
 def test_ready_is_waited_for_until_the_checker_finds_it_up(scene: Scene) -> None:
@@ -139,12 +146,12 @@ def test_ready_is_waited_for_until_the_checker_finds_it_up(scene: Scene) -> None
         scene.see()
 
     judge(one.row, one.id)
-    late = wait_up(scene.file, done, timeout_s=0.1)
+    late = wait_up(OnFile(scene.file, done), timeout_s=0.1)
     assert (late.is_good, late.not_up) == (False, ("web2",))
     begun = monotonic()
     judging = threading.Timer(0.2, judge, (two.row, two.id))
     judging.start()
-    assert wait_up(scene.file, done, timeout_s=20).is_good
+    assert wait_up(OnFile(scene.file, done), timeout_s=20).is_good
     judging.join()
     assert 0.1 < monotonic() - begun < 10
     leadership.release()

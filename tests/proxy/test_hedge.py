@@ -73,6 +73,26 @@ def make(tmp_path: Path) -> Iterator[Make]:
         one.close()
 
 
+def once(condition: Callable[[], object], act: Callable[[], object]) -> None:
+    """Do something as soon as the condition holds, while others go on."""
+
+    def wait() -> None:
+        hub_until(condition)
+        act()
+
+    gevent.spawn(wait)
+
+
+def failures(scene: Scene) -> int:
+    """Attempts that failed at any backend."""
+    return sum(sum(t.failures.values()) for t in scene.file.totals().values())
+
+
+def refused(scene: Scene) -> int:
+    """Second attempts that the budget did not bear."""
+    return sum(t.refused_retries for t in scene.file.totals().values())
+
+
 def retrying(scene: Scene) -> int:
     """Requests that are counted in the budget now."""
     return scene.file.in_flight_reader().retrying([0, 1])
@@ -160,7 +180,7 @@ def test_over_the_budget_the_first_is_waited_for(make: Make) -> None:
     scene = make(options=RetryOptions(BudgetLimits(0, 0), hedge_s=HEDGE_S))
     slow = Slow(OK)
     scene.script(1, slow)
-    gevent.spawn_later(5 * HEDGE_S, slow.go.set)
+    once(lambda: refused(scene), slow.go.set)
     request, response = scene.exchange()
     assert (request.attempts, scene.ports()) == (1, [1])
     (total,) = [t for t in scene.file.totals().values() if t.attempts]
@@ -186,11 +206,10 @@ def test_a_second_that_fails_leaves_it_to_the_first(
     slow = Slow(OK)
     scene.script(1, slow)
     scene.script(2, fault)
-    gevent.spawn_later(5 * HEDGE_S, slow.go.set)
+    once(lambda: failures(scene), slow.go.set)
     request, response = scene.exchange()
     assert (response.body.first, request.attempts) == (b"ok", 2)
-    totals = scene.file.totals().values()
-    assert sum(sum(t.failures.values()) for t in totals) == 1
+    assert failures(scene) == 1
     assert retrying(scene) == 0
     response.finish()
 
@@ -218,8 +237,8 @@ def test_if_both_fail_the_first_error_is_the_clients(make: Make) -> None:
     first, second = Slow(CLOSES), Slow(b"garbage\r\n\r\n")
     scene.script(1, first)
     scene.script(2, second)
-    gevent.spawn_later(5 * HEDGE_S, first.go.set)
-    gevent.spawn_later(6 * HEDGE_S, second.go.set)
+    once(lambda: second.written, first.go.set)
+    once(lambda: failures(scene), second.go.set)
     with pytest.raises(TerminatedError):
         scene.exchange()
 
@@ -234,7 +253,7 @@ def test_a_failing_answer_of_the_second_does_not_beat_a_slow_first(
     slow, quick = Slow(OK), Script(BUSY)
     scene.script(1, slow)
     scene.script(2, quick)
-    gevent.spawn_later(5 * HEDGE_S, slow.go.set)
+    once(lambda: quick.written and not quick.steps, slow.go.set)
     request, response = scene.exchange()
     assert (response.body.first, request.attempts) == (b"ok", 2)
     assert request.backend is not None
@@ -250,8 +269,8 @@ def test_a_failing_answer_of_the_first_leaves_it_to_the_second(make: Make) -> No
     first, second = Slow(BUSY), Slow(SECOND)
     scene.script(1, first)
     scene.script(2, second)
-    gevent.spawn_later(3 * HEDGE_S, first.go.set)
-    gevent.spawn_later(6 * HEDGE_S, second.go.set)
+    once(lambda: second.written, first.go.set)
+    once(lambda: not first.steps, second.go.set)
     request, response = scene.exchange()
     assert response.body.first == b"second"
     assert scene.in_flight() == [0, 1]
@@ -264,8 +283,8 @@ def test_if_both_answers_fail_it_is_the_firsts(make: Make) -> None:
     first, second = Slow(BUSY), Slow(BUSY.replace(b"busy", b"also"))
     scene.script(1, first)
     scene.script(2, second)
-    gevent.spawn_later(3 * HEDGE_S, first.go.set)
-    gevent.spawn_later(6 * HEDGE_S, second.go.set)
+    once(lambda: second.written, first.go.set)
+    once(lambda: not first.steps, second.go.set)
     request, response = scene.exchange()
     assert response.body.first == b"busy"
     assert request.connection is response.connection

@@ -13,6 +13,9 @@ import { h } from "./dom.js";
 
 const MAX_WEIGHT = 256;
 
+/** Seconds until what is left of a drain is cut, where that is asked for. */
+export const CUT_S = 30;
+
 /** @typedef {"ready" | "drain" | "maint"} Wish */
 
 export class Actions {
@@ -41,12 +44,31 @@ export class Actions {
     });
   }
 
+  /**
+   * Gives what is in flight a deadline; it is answered at once, and cut all the same.
+   * @param {string} name
+   * @param {Wish} wish the one in force
+   */
+  async cut(name, wish) {
+    await this.#change(name, async () => {
+      await call("POST", backendPath(name, `/${wish}?wait=${CUT_S}`), {
+        prefer: "respond-async",
+      });
+      this.tell(`${name}: what is left is cut in ${CUT_S} s`);
+    });
+  }
+
   /** @param {string} name */
   async weight(name) {
     const backend = this.#find(name);
     const field = h("input", {
-      type: "number", min: 1, max: MAX_WEIGHT, step: 1, required: true,
-      value: backend?.weight ?? 1, inputmode: "numeric",
+      type: "number",
+      min: 1,
+      max: MAX_WEIGHT,
+      step: 1,
+      required: true,
+      value: backend?.weight ?? 1,
+      inputmode: "numeric",
     });
     const given = await ask(`Weight of ${name}`, {
       about: `Its share of the requests of its set, from 1 to ${MAX_WEIGHT}. It stays until the settings say another.`,
@@ -56,7 +78,9 @@ export class Actions {
     });
     if (given === null) return;
     await this.#change(name, async () => {
-      await call("PUT", backendPath(name, "/weight"), { weight: Number(given) });
+      await call("PUT", backendPath(name, "/weight"), {
+        body: { weight: Number(given) },
+      });
       this.tell(`${name}: weight ${given}`);
     });
   }
@@ -82,7 +106,8 @@ export class Actions {
   async #mayTake(name, wish) {
     const backend = this.#find(name);
     const others = this.latest()?.backends.some(
-      (/** @type {any} */ each) => each.set === backend?.set && each.name !== name && each.available,
+      (/** @type {any} */ each) =>
+        each.set === backend?.set && each.name !== name && each.available,
     );
     if (!backend?.available || others) return true;
     const answer = await ask(`${name} is the last one`, {
@@ -95,6 +120,8 @@ export class Actions {
 
   /** @param {string} name */
   #find(name) {
-    return this.latest()?.backends.find((/** @type {any} */ each) => each.name === name);
+    return this.latest()?.backends.find(
+      (/** @type {any} */ each) => each.name === name,
+    );
   }
 }

@@ -34,23 +34,26 @@ export function backendPath(name, below = "") {
   return `/api/v1/backends/${encodeURIComponent(name)}${below}`;
 }
 
+/** @typedef {{body?: object, prefer?: string}} Sent a JSON body; the field Prefer */
+
 /**
  * The answer of a call, whose token is asked for where one is needed.
  * @param {string} method
  * @param {string} path
- * @param {object} [body]
+ * @param {Sent} [sent]
  * @returns {Promise<any>}
  * @throws {Refusal}
  */
-export async function call(method, path, body) {
-  let answer = await send(method, path, body);
+export async function call(method, path, sent = {}) {
+  let answer = await send(method, path, sent);
   let wasWrong = false;
   while (answer.status === 401) {
     const token = await askToken(wasWrong);
-    if (token === null) throw new Refusal("Nothing was changed: a token is needed.", 401);
+    if (token === null)
+      throw new Refusal("Nothing was changed: a token is needed.", 401);
     keepToken(token);
     wasWrong = true;
-    answer = await send(method, path, body);
+    answer = await send(method, path, sent);
   }
   const told = await answer.json().catch(() => null);
   if (!answer.ok) throw new Refusal(told?.detail ?? answer.statusText, answer.status);
@@ -60,14 +63,15 @@ export async function call(method, path, body) {
 /**
  * @param {string} method
  * @param {string} path
- * @param {object} [body]
+ * @param {Sent} sent
  */
-async function send(method, path, body) {
+async function send(method, path, { body, prefer }) {
   /** @type {Record<string, string>} */
   const headers = { Accept: "application/json" };
   const token = keptToken();
   if (token && method !== "GET") headers.Authorization = `Bearer ${token}`;
   if (body) headers["Content-Type"] = "application/json";
+  if (prefer) headers.Prefer = prefer;
   try {
     return await fetch(path, {
       method,

@@ -27,8 +27,11 @@ export class Sparkline {
     this.node = s(
       "svg",
       {
-        class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none",
-        role: "img", "aria-label": label,
+        class: "spark",
+        viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+        preserveAspectRatio: "none",
+        role: "img",
+        "aria-label": label,
       },
       this.area,
       this.line,

@@ -26,7 +26,11 @@ export class Demo {
     this.backends = new Map();
     /** @type {number | null} unix time at which the load ends */
     this.loadUntil = null;
-    this.button = h("button", { type: "button", data: { demo: "load" }, onclick: () => void this.load() });
+    this.button = h("button", {
+      type: "button",
+      data: { demo: "load" },
+      onclick: () => void this.load(),
+    });
     this.box = byId("demo");
     this.box.append(this.button);
   }
@@ -42,7 +46,9 @@ export class Demo {
       return;
     }
     this.isOn = told.controls;
-    this.backends = new Map(told.backends.map((/** @type {any} */ each) => [each.name, each]));
+    this.backends = new Map(
+      told.backends.map((/** @type {any} */ each) => [each.name, each]),
+    );
     this.loadUntil = told.load.until;
     this.box.hidden = !told.controls || !told.load.is_there;
   }
@@ -57,13 +63,21 @@ export class Demo {
     const found = this.isOn ? this.backends.get(name) : undefined;
     if (!found) return null;
     const isOn = found.mode !== null && found.until !== null && found.until > now;
-    return { mode: isOn ? found.mode : null, left: isOn ? span((found.until ?? 0) - now) : "" };
+    return {
+      mode: isOn ? found.mode : null,
+      left: isOn ? span((found.until ?? 0) - now) : "",
+    };
   }
 
   /** @param {number} now the server's time */
   show(now) {
     const isLoaded = this.loadUntil !== null && this.loadUntil > now;
-    say(this.button, isLoaded ? `Load for ${span((this.loadUntil ?? 0) - now)} more` : `Send load for ${LOAD_S} s`);
+    say(
+      this.button,
+      isLoaded
+        ? `Load for ${span((this.loadUntil ?? 0) - now)} more`
+        : `Send load for ${LOAD_S} s`,
+    );
     mark(this.button, "aria-pressed", String(isLoaded));
   }
 
@@ -72,7 +86,12 @@ export class Demo {
    * @param {string} mode
    */
   async misbehave(name, mode) {
-    await this.#order(`backends/${encodeURIComponent(name)}`, { mode, seconds: SECONDS }, `${name}: ${mode} for ${SECONDS} s`, name);
+    await this.#order(
+      `backends/${encodeURIComponent(name)}`,
+      { mode, seconds: SECONDS },
+      `${name}: ${mode} for ${SECONDS} s`,
+      name,
+    );
   }
 
   async load() {
@@ -88,7 +107,7 @@ export class Demo {
   async #order(what, body, done, name) {
     this.complain("", name);
     try {
-      await call("POST", `/api/v1/demo/${what}`, body);
+      await call("POST", `/api/v1/demo/${what}`, { body });
       this.tell(done);
       await this.refresh();
     } catch (error) {

@@ -31,7 +31,13 @@ export function open(title, { wide = false, asks = false } = {}) {
       "div",
       { class: "dialog-head" },
       h("h2", { id, text: title }),
-      !asks && h("button", { class: "quiet", type: "button", text: "Close", onclick: () => node.close("") }),
+      !asks &&
+        h("button", {
+          class: "quiet",
+          type: "button",
+          text: "Close",
+          onclick: () => node.close(""),
+        }),
     ),
     body,
   );
@@ -89,9 +95,15 @@ export async function ask(title, { about, yes, field, label, danger = false }) {
  * @param {boolean} wasWrong whether one was given and refused
  */
 export function askToken(wasWrong) {
-  const field = h("input", { type: "password", name: "token", autocomplete: "off", required: true });
+  const field = h("input", {
+    type: "password",
+    name: "token",
+    autocomplete: "off",
+    required: true,
+  });
   return ask(wasWrong ? "That was not the token" : "A token is needed", {
-    about: "Changes need the token of the setting admin.token. It is kept until this tab is closed.",
+    about:
+      "Changes need the token of the setting admin.token. It is kept until this tab is closed.",
     yes: "Go on",
     field,
     label: "Token",

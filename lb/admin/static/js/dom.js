@@ -77,7 +77,8 @@ export function say(node, text) {
  */
 export function mark(node, name, value) {
   if (value === null) node.removeAttribute(name);
-  else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, String(value));
+  else if (node.getAttribute(name) !== String(value))
+    node.setAttribute(name, String(value));
 }
 
 /**
@@ -98,7 +99,8 @@ export function byId(id) {
  */
 export function arrange(parent, wanted) {
   wanted.forEach((child, at) => {
-    if (parent.children[at] !== child) parent.insertBefore(child, parent.children[at] ?? null);
+    if (parent.children[at] !== child)
+      parent.insertBefore(child, parent.children[at] ?? null);
   });
   while (parent.children.length > wanted.length) parent.lastElementChild?.remove();
 }

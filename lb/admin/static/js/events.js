@@ -38,20 +38,43 @@ export class Events {
     const id = `${event.id} ${event.at}`; // another balancer counts from one again
     if (this.ids.has(id)) return;
     this.ids.add(id);
-    if (event.kind === "wish") this.wishes.set(event.backend, { at: event.at, who: event.who });
+    if (event.kind === "wish" && event.at > (this.wishes.get(event.backend)?.at ?? 0)) {
+      this.wishes.set(event.backend, { at: event.at, who: event.who });
+    }
     const { tone, words } = told(event);
-    this.list.prepend(
+    this.#insert(
+      event.at,
       h(
         "li",
-        { data: { tone, kind: event.kind } },
-        h("time", { datetime: new Date(event.at * 1000).toISOString(), text: clock(event.at) }),
+        { data: { tone, kind: event.kind, at: event.at } },
+        h("time", {
+          datetime: new Date(event.at * 1000).toISOString(),
+          text: clock(event.at),
+        }),
         h("span", { class: "dot", "aria-hidden": "true" }),
-        h("p", {}, this.#subject(event), ` ${words}`, event.reason && h("span", { class: "aside", text: ` ${event.reason}` })),
+        h(
+          "p",
+          {},
+          this.#subject(event),
+          ` ${words}`,
+          event.reason && h("span", { class: "aside", text: ` ${event.reason}` }),
+        ),
       ),
     );
     while (this.list.children.length > KEPT) this.list.lastElementChild.remove();
     if (this.ids.size > 20 * KEPT) this.ids = new Set([...this.ids].slice(-10 * KEPT));
     this.#count();
+  }
+
+  /**
+   * The list and the stream are two ways, so the later event may come first.
+   * @param {number} at
+   * @param {Element} item
+   */
+  #insert(at, item) {
+    let older = this.list.firstElementChild;
+    while (older && Number(older.dataset.at) > at) older = older.nextElementSibling;
+    this.list.insertBefore(item, older);
   }
 
   /** @param {number} many */
@@ -69,12 +92,24 @@ export class Events {
   #subject(event) {
     if (!event.backend) return h("b", { text: WHO[event.kind] ?? "balancer" });
     const open = () => this.openBackend(event.backend);
-    return h("button", { class: "link", type: "button", text: event.backend, onclick: open });
+    return h("button", {
+      class: "link",
+      type: "button",
+      text: event.backend,
+      onclick: open,
+    });
   }
 }
 
 /** @type {Record<string, string>} who it is about where no backend is */
-const WHO = { worker_came: "worker", worker_went: "worker", checker: "checker", settings: "settings", panic: "set", demo: "demo" };
+const WHO = {
+  worker_came: "worker",
+  worker_went: "worker",
+  checker: "checker",
+  settings: "settings",
+  panic: "set",
+  demo: "demo",
+};
 
 /**
  * An event in words, and how it is meant: good, bad, warn or plain.
@@ -91,7 +126,10 @@ export function told(event) {
       return { tone: "plain", words: "has no verdict" };
     case "wish":
       if (after === "ready") return { tone: "good", words: `made ready${by}` };
-      return { tone: "warn", words: `${after === "drain" ? "drained" : "in maintenance"}${by}` };
+      return {
+        tone: "warn",
+        words: `${after === "drain" ? "drained" : "in maintenance"}${by}`,
+      };
     case "weight":
       return { tone: "plain", words: `weight ${before ?? "?"} → ${after ?? "?"}${by}` };
     case "added":
@@ -103,7 +141,9 @@ export function told(event) {
     case "readmitted":
       return { tone: "good", words: "readmitted" };
     case "panic":
-      return after ? { tone: "bad", words: "panic" } : { tone: "good", words: "panic is over" };
+      return after
+        ? { tone: "bad", words: "panic" }
+        : { tone: "good", words: "panic is over" };
     case "worker_came":
       return { tone: "plain", words: `came${numbered(after)}` };
     case "worker_went":

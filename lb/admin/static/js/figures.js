@@ -45,11 +45,15 @@ export class Figures {
     const now = counted(snapshot);
     const last = this.kept.at(-1);
     if (last && now.at === last.at) return; // the same again is no news
-    if (last && (now.requests < last.requests || now.at < last.at || now.at - last.at > 30)) {
+    if (
+      last &&
+      (now.requests < last.requests || now.at < last.at || now.at - last.at > 30)
+    ) {
       this.kept = [];
     }
     this.kept.push(now);
-    while (this.kept.length > 2 && this.kept[1].at <= now.at - RATE_S) this.kept.shift();
+    while (this.kept.length > 2 && this.kept[1].at <= now.at - RATE_S)
+      this.kept.shift();
     this.latest = snapshot;
     this.cameAt = performance.now();
     this.#work(this.kept[0], now);
@@ -126,7 +130,9 @@ function counted(snapshot) {
     errors: responses["5xx"] ?? 0,
     accepted,
     backends,
-    workers: new Map(snapshot.workers.map((/** @type {any} */ w) => [w.pid, w.requests])),
+    workers: new Map(
+      snapshot.workers.map((/** @type {any} */ w) => [w.pid, w.requests]),
+    ),
   };
 }
 

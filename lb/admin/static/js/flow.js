@@ -31,8 +31,14 @@ export class Flow {
     this.captions = s("g", { class: "captions" });
     this.junction = s("rect", { class: "junction", rx: 3, width: 6 });
     this.nodes = s("g", { class: "nodes" });
-    this.picture = s("svg", { role: "img", "aria-label": "flow of requests" },
-      this.lines, this.captions, this.junction, this.nodes);
+    this.picture = s(
+      "svg",
+      { role: "img", "aria-label": "flow of requests" },
+      this.lines,
+      this.captions,
+      this.junction,
+      this.nodes,
+    );
     holder.append(this.picture);
     this.width = holder.clientWidth;
     /** @type {{path: SVGElement, speed: number, at: number}[]} */
@@ -45,7 +51,9 @@ export class Flow {
       if (this.figures) this.tell(this.figures);
     }).observe(holder);
     this.isSeen = true;
-    new IntersectionObserver(([entry]) => (this.isSeen = entry.isIntersecting)).observe(holder);
+    new IntersectionObserver(([entry]) => (this.isSeen = entry.isIntersecting)).observe(
+      holder,
+    );
     this.isCalm = matchMedia("(prefers-reduced-motion: reduce)");
     setInterval(() => this.#move(), MOVE_MS);
   }
@@ -65,7 +73,11 @@ export class Flow {
     mark(this.junction, "y", found.junction.y.toFixed(1));
     mark(this.junction, "height", found.junction.height.toFixed(1));
     const { workers, backends } = figures.latest;
-    mark(this.picture, "aria-label", `${rate(figures.all?.requests)} requests per second, through ${things(workers.length, "worker")} to ${things(backends.length, "backend")}`);
+    mark(
+      this.picture,
+      "aria-label",
+      `${rate(figures.all?.requests)} requests per second, through ${things(workers.length, "worker")} to ${things(backends.length, "backend")}`,
+    );
     say(this.about, "requests per second; lines are as wide as their share");
   }
 
@@ -74,8 +86,16 @@ export class Flow {
     const shape = lines.map((line) => line.key).join();
     if (shape !== this.drawn) {
       this.drawn = shape;
-      this.lines.replaceChildren(...lines.map(() =>
-        s("g", { class: "line" }, s("path", { class: "bed" }), s("path", { class: "pulse" }))));
+      this.lines.replaceChildren(
+        ...lines.map(() =>
+          s(
+            "g",
+            { class: "line" },
+            s("path", { class: "bed" }),
+            s("path", { class: "pulse" }),
+          ),
+        ),
+      );
       this.moving = [];
     }
     this.moving = lines.map(({ d, spot, width }, at) => {
@@ -95,14 +115,17 @@ export class Flow {
   /** @param {[string, number][]} captions */
   #drawCaptions(captions) {
     captions.forEach(([text, x], at) => {
-      const node = this.captions.children[at] ?? this.captions.appendChild(s("text", { y: 11, text }));
+      const node =
+        this.captions.children[at] ??
+        this.captions.appendChild(s("text", { y: 11, text }));
       mark(node, "x", x.toFixed(1));
     });
   }
 
   /** @param {import("./flow_layout.js").Placed[]} nodes */
   #drawNodes(nodes) {
-    while (this.nodes.children.length > nodes.length) this.nodes.lastElementChild.remove();
+    while (this.nodes.children.length > nodes.length)
+      this.nodes.lastElementChild.remove();
     nodes.forEach((placed, at) => {
       const node = this.nodes.children[at] ?? this.nodes.appendChild(newNode());
       drawNode(node, placed);
@@ -121,8 +144,15 @@ export class Flow {
 }
 
 function newNode() {
-  return s("g", { class: "node" }, s("rect", { rx: 6 }), s("circle", { r: 4, cx: 12 }),
-    s("text", { class: "title", x: 23 }), s("text", { class: "value" }), s("title"));
+  return s(
+    "g",
+    { class: "node" },
+    s("rect", { rx: 6 }),
+    s("circle", { r: 4, cx: 12 }),
+    s("text", { class: "title", x: 23 }),
+    s("text", { class: "value" }),
+    s("title"),
+  );
 }
 
 /**
@@ -144,7 +174,12 @@ function drawNode(node, { spot, x, y, width, height }) {
   const room = Math.floor((width - 37 - shown.length * DIGIT) / LETTER);
   say(title, room < Math.min(5, spot.title.length) ? "" : shortened(spot.title, room));
   say(value, shown);
-  say(hint, [spot.title, `${rate(spot.rate)} requests per second`, spot.note].filter(Boolean).join(", "));
+  say(
+    hint,
+    [spot.title, `${rate(spot.rate)} requests per second`, spot.note]
+      .filter(Boolean)
+      .join(", "),
+  );
 }
 
 /**

@@ -49,11 +49,22 @@ export function spotsOf(figures) {
   const { totals, workers, backends } = figures.latest;
   return {
     clients: {
-      key: "clients", title: `${count(totals.connections)} open`,
-      rate: figures.all?.requests ?? 0, tone: "plain", note: "",
+      key: "clients",
+      title: `${count(totals.connections)} open`,
+      rate: figures.all?.requests ?? 0,
+      tone: "plain",
+      note: "",
     },
-    workers: together(workers.map((/** @type {any} */ each) => workerSpot(each, figures)), MOST_WORKERS, "workers"),
-    backends: together(worst(backends.map((/** @type {any} */ each) => backendSpot(each, figures))), MOST_BACKENDS, "backends"),
+    workers: together(
+      workers.map((/** @type {any} */ each) => workerSpot(each, figures)),
+      MOST_WORKERS,
+      "workers",
+    ),
+    backends: together(
+      worst(backends.map((/** @type {any} */ each) => backendSpot(each, figures))),
+      MOST_BACKENDS,
+      "backends",
+    ),
   };
 }
 
@@ -65,8 +76,11 @@ export function spotsOf(figures) {
 function workerSpot(worker, figures) {
   const isOdd = worker.behind || worker.heartbeat_age_s > LATE_S;
   return {
-    key: `w${worker.pid}`, title: String(worker.pid), rate: figures.workers.get(worker.pid) ?? 0,
-    tone: isOdd ? "warn" : "good", note: isOdd ? "late or behind" : "",
+    key: `w${worker.pid}`,
+    title: String(worker.pid),
+    rate: figures.workers.get(worker.pid) ?? 0,
+    tone: isOdd ? "warn" : "good",
+    note: isOdd ? "late or behind" : "",
   };
 }
 
@@ -79,7 +93,11 @@ function backendSpot(backend, figures) {
   const { tone, word } = standing(backend);
   const each = figures.backends.get(backend.id)?.attempts ?? 0;
   return {
-    key: `b${backend.id}`, title: backend.name, rate: each, tone, note: word,
+    key: `b${backend.id}`,
+    title: backend.name,
+    rate: each,
+    tone,
+    note: word,
     isCut: !each && (tone === "bad" || tone === "calm"),
   };
 }
@@ -90,7 +108,9 @@ function backendSpot(backend, figures) {
  */
 function worst(spots) {
   if (spots.length <= MOST_BACKENDS) return spots;
-  const first = new Set(spots.filter((spot) => spot.tone === "bad").slice(0, MOST_BACKENDS / 2));
+  const first = new Set(
+    spots.filter((spot) => spot.tone === "bad").slice(0, MOST_BACKENDS / 2),
+  );
   for (const spot of [...spots].sort((a, b) => b.rate - a.rate)) {
     if (first.size >= MOST_BACKENDS - 1) break;
     first.add(spot);
@@ -108,7 +128,10 @@ function together(spots, most, what) {
   if (spots.length <= most) return spots;
   const rest = spots.slice(most - 1);
   const title = `${count(rest.length)} more ${what}`;
-  return [...spots.slice(0, most - 1), { key: `more-${what}`, title, rate: sumOf(rest), tone: "plain", note: "" }];
+  return [
+    ...spots.slice(0, most - 1),
+    { key: `more-${what}`, title, rate: sumOf(rest), tone: "plain", note: "" },
+  ];
 }
 
 /**
@@ -136,7 +159,11 @@ export function layout({ clients, workers, backends }, width) {
       ...column(workers, middle, axis),
       ...column(backends, right, axis),
     ],
-    captions: /** @type {[string, number][]} */ ([["Clients", left.x], ["Workers", middle.x], ["Backends", right.x]]),
+    captions: /** @type {[string, number][]} */ ([
+      ["Clients", left.x],
+      ["Workers", middle.x],
+      ["Backends", right.x],
+    ]),
     junction: { x: join, y: axis - stem / 2, height: stem },
   };
 }
@@ -150,7 +177,11 @@ function lanes(width) {
   const isNarrow = width < NARROW;
   const [a, b, c] = isNarrow ? [56, 66, 134] : [136, 136, Math.min(300, width * 0.28)];
   const x = isNarrow ? a + (width - a - b - c) * 0.36 : width * 0.29 - b / 4;
-  return [{ x: 0, width: a }, { x, width: b }, { x: width - c, width: c }];
+  return [
+    { x: 0, width: a },
+    { x, width: b },
+    { x: width - c, width: c },
+  ];
 }
 
 /**
@@ -160,7 +191,13 @@ function lanes(width) {
  * @returns {Placed[]}
  */
 function column(spots, { x, width }, axis) {
-  return spots.map((spot, at) => ({ spot, x, y: level(at, spots.length, axis) - BOX / 2, width, height: BOX }));
+  return spots.map((spot, at) => ({
+    spot,
+    x,
+    y: level(at, spots.length, axis) - BOX / 2,
+    width,
+    height: BOX,
+  }));
 }
 
 /**

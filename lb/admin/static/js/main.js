@@ -44,12 +44,16 @@ const events = new Events(openBackend);
 const requests = new Requests(openRequest);
 const actions = new Actions(() => figures.latest, announce, complain);
 const demo = new Demo(announce, complain);
-const table = new Table({
-  open: openBackend,
-  wish: (name, wish) => void actions.wish(name, wish),
-  weight: (name) => void actions.weight(name),
-  demo: (name, mode) => void demo.misbehave(name, mode).then(show),
-}, (name) => events.wishes.get(name));
+const table = new Table(
+  {
+    open: openBackend,
+    wish: (name, wish) => void actions.wish(name, wish),
+    cut: (name, wish) => void actions.cut(name, wish),
+    weight: (name) => void actions.weight(name),
+    demo: (name, mode) => void demo.misbehave(name, mode).then(show),
+  },
+  (name) => events.wishes.get(name),
+);
 
 /** Why there are no new figures though the stream stands; empty where there are. */
 let unavailable = "";
@@ -59,18 +63,22 @@ let wasEverLive = false;
 /** @type {number | undefined} the step up to which lines are drawn */
 let drawnAt;
 
-const snapshots = new Stream("/api/v1/stream", {
-  snapshot: (data) => {
-    unavailable = "";
-    figures.take(data);
-    series.take(data);
-    requestAnimationFrame(show);
+const snapshots = new Stream(
+  "/api/v1/stream",
+  {
+    snapshot: (data) => {
+      unavailable = "";
+      figures.take(data);
+      series.take(data);
+      requestAnimationFrame(show);
+    },
+    unavailable: (data) => {
+      unavailable = data.detail;
+      check();
+    },
   },
-  unavailable: (data) => {
-    unavailable = data.detail;
-    check();
-  },
-}, () => check());
+  () => check(),
+);
 
 const transitions = new Stream("/api/v1/events/stream", {
   transition: (data) => events.hear(data),
@@ -103,7 +111,11 @@ function draw() {
 function check() {
   snapshots.check();
   const isLive = Boolean(figures.latest) && figures.age() <= STALE_S && !unavailable;
-  const stream = isLive ? "live" : figures.latest || unavailable ? "stale" : "connecting";
+  const stream = isLive
+    ? "live"
+    : figures.latest || unavailable
+      ? "stale"
+      : "connecting";
   mark(page, "data-stream", stream);
   say(byId("link-words"), linkWords(stream));
   const state = isLive ? stateOf(figures.latest) : oldState();
@@ -126,14 +138,24 @@ function linkWords(stream) {
 
 /** @returns {import("./overview.js").State} */
 function oldState() {
-  if (unavailable) return { level: "down", isLoud: true, words: "No balancer to be seen", why: unavailable };
+  if (unavailable)
+    return {
+      level: "down",
+      isLoud: true,
+      words: "No balancer to be seen",
+      why: unavailable,
+    };
   if (!figures.latest) {
     const isSlow = performance.now() > SLOW_MS;
-    const why = isSlow ? "The stream does not open; trying again. 24 may be open at a time." : "";
+    const why = isSlow
+      ? "The stream does not open; trying again. 24 may be open at a time."
+      : "";
     return { level: "warning", isLoud: isSlow, words: "Connecting", why };
   }
   const last = stateOf(figures.latest);
-  const how = snapshots.isOpen ? "The admin process says nothing" : "The admin process cannot be reached";
+  const how = snapshots.isOpen
+    ? "The admin process says nothing"
+    : "The admin process cannot be reached";
   return {
     level: "warning",
     isLoud: true,
@@ -158,8 +180,17 @@ function announce(words) {
  */
 function complain(words, backend) {
   const notice = byId("notice");
-  const dismiss = h("button", { type: "button", class: "quiet", text: "Dismiss", onclick: () => complain("") });
-  notice.replaceChildren(...(words ? [h("p", { text: backend ? `${backend}: ${words}` : words }), dismiss] : []));
+  const dismiss = h("button", {
+    type: "button",
+    class: "quiet",
+    text: "Dismiss",
+    onclick: () => complain(""),
+  });
+  notice.replaceChildren(
+    ...(words
+      ? [h("p", { text: backend ? `${backend}: ${words}` : words }), dismiss]
+      : []),
+  );
   if (backend) table.complain(backend, words);
 }
 

@@ -26,13 +26,21 @@ export function stateOf(snapshot) {
   const empty = sets.filter((/** @type {any} */ each) => !each.available);
   const names = (/** @type {any[]} */ some) => some.map((each) => each.name).join(", ");
   if (!workers.length) {
-    return loud("down", "No worker is alive", "Nobody is served until gunicorn has started one.");
+    return loud(
+      "down",
+      "No worker is alive",
+      "Nobody is served until gunicorn has started one.",
+    );
   }
   if (empty.length === sets.length) {
     return loud("down", "Nothing is available", whyNothing(backends));
   }
   if (empty.length) {
-    return loud("down", `Nothing is available in ${names(empty)}`, "Requests to it are answered 503.");
+    return loud(
+      "down",
+      `Nothing is available in ${names(empty)}`,
+      "Requests to it are answered 503.",
+    );
   }
   const panicking = sets.filter((/** @type {any} */ each) => each.is_panic);
   if (panicking.length) {
@@ -43,7 +51,11 @@ export function stateOf(snapshot) {
     );
   }
   if (checker === null) {
-    return loud("warning", "Nobody checks health", "Verdicts stay as they are until a checker runs.");
+    return loud(
+      "warning",
+      "Nobody checks health",
+      "Verdicts stay as they are until a checker runs.",
+    );
   }
   return ordinary(backends);
 }
@@ -61,7 +73,9 @@ function loud(level, words, why) {
 /** @param {any[]} backends */
 function whyNothing(backends) {
   const out = backends.filter((each) => each.wish !== "ready").length;
-  const taken = out ? ` ${things(out, "backend")} ${out === 1 ? "is" : "are"} taken out by the operator.` : "";
+  const taken = out
+    ? ` ${things(out, "backend")} ${out === 1 ? "is" : "are"} taken out by the operator.`
+    : "";
   return `Requests are answered 503, or wait for queue.hold.${taken}`;
 }
 
@@ -75,9 +89,16 @@ function ordinary(backends) {
   const bad = backends.filter((each) => each.wish === "ready" && !each.available);
   const words = `${count(available)} of ${things(backends.length, "backend")} available`;
   const parts = [];
-  if (bad.length) parts.push(listed(bad, (each) => `${each.name} ${standing(each).word}`));
-  if (out.length) parts.push(`${listed(out, (each) => each.name)} taken out by the operator`);
-  return { level: bad.length ? "warning" : "ok", isLoud: false, words, why: parts.join("; ") };
+  if (bad.length)
+    parts.push(listed(bad, (each) => `${each.name} ${standing(each).word}`));
+  if (out.length)
+    parts.push(`${listed(out, (each) => each.name)} taken out by the operator`);
+  return {
+    level: bad.length ? "warning" : "ok",
+    isLoud: false,
+    words,
+    why: parts.join("; "),
+  };
 }
 
 /**
@@ -113,7 +134,15 @@ export class Overview {
     for (const [key, name, about] of TILES) {
       this.values[key] = h("dd", { class: "value", text: "–" });
       this.notes[key] = h("dd", { class: "note", text: about });
-      list.append(h("div", { class: "tile", data: { figure: key } }, h("dt", { text: name }), this.values[key], this.notes[key]));
+      list.append(
+        h(
+          "div",
+          { class: "tile", data: { figure: key } },
+          h("dt", { text: name }),
+          this.values[key],
+          this.notes[key],
+        ),
+      );
     }
     this.requests = new Sparkline("requests per second, last minutes");
     this.p99 = new Sparkline("p99, last minutes");
@@ -141,9 +170,15 @@ export class Overview {
     const snapshot = figures.latest;
     if (!snapshot) return;
     const { all } = figures;
-    const flying = snapshot.workers.reduce((/** @type {number} */ n, /** @type {any} */ w) => n + w.in_flight, 0);
+    const flying = snapshot.workers.reduce(
+      (/** @type {number} */ n, /** @type {any} */ w) => n + w.in_flight,
+      0,
+    );
     say(this.values.requests, rate(all?.requests));
-    say(this.values.errors, percent(all && all.requests ? all.errors / all.requests : all && 0));
+    say(
+      this.values.errors,
+      percent(all && all.requests ? all.errors / all.requests : all && 0),
+    );
     mark(this.values.errors, "data-tone", all && all.errors ? "bad" : null);
     say(this.values.p50, latency(snapshot.latency?.p50_s));
     say(this.values.p99, latency(snapshot.latency?.p99_s));

@@ -21,7 +21,9 @@ export class Requests {
     this.openRequest = openRequest;
     this.failed = h("tbody");
     this.slow = h("tbody");
-    const heads = HEADS.map((text, at) => h("th", { scope: "col", class: at > 3 ? "number" : null, text }));
+    const heads = HEADS.map((text, at) =>
+      h("th", { scope: "col", class: at > 3 ? "number" : null, text }),
+    );
     byId("requests-table").append(
       h("table", {}, h("thead", {}, h("tr", {}, ...heads)), this.failed, this.slow),
     );
@@ -49,16 +51,35 @@ export class Requests {
    * @param {any[]} requests
    */
   #fill(body, title, requests) {
-    const head = h("tr", { class: "group" }, h("th", { colspan: HEADS.length, scope: "rowgroup", text: title }));
-    const none = !requests.length && h("tr", {}, h("td", { colspan: HEADS.length, class: "aside", text: "none" }));
+    const head = h(
+      "tr",
+      { class: "group" },
+      h("th", { colspan: HEADS.length, scope: "rowgroup", text: title }),
+    );
+    const none =
+      !requests.length &&
+      h("tr", {}, h("td", { colspan: HEADS.length, class: "aside", text: "none" }));
     // A row that has the focus must not vanish under the finger.
     if (body.contains(document.activeElement)) return;
-    arrange(body, [head, ...requests.map((each) => this.#row(each)), ...(none ? [none] : [])]);
+    arrange(body, [
+      head,
+      ...requests.map((each) => this.#row(each)),
+      ...(none ? [none] : []),
+    ]);
   }
 
   /** @param {any} request */
   #row(request) {
-    const { request_id: id, method, target, backend, status, label, total_s: took, ended } = request;
+    const {
+      request_id: id,
+      method,
+      target,
+      backend,
+      status,
+      label,
+      total_s: took,
+      ended,
+    } = request;
     const isBad = Boolean(label) || !status || status >= 500;
     return h(
       "tr",
@@ -68,12 +89,18 @@ export class Requests {
         "th",
         { scope: "row" },
         h("button", {
-          class: "link mono clip", type: "button", title: `explain ${id}`,
-          text: `${method} ${target}`, onclick: () => this.openRequest(id),
+          class: "link mono clip",
+          type: "button",
+          title: `explain ${id}`,
+          text: `${method} ${target}`,
+          onclick: () => this.openRequest(id),
         }),
       ),
       h("td", { class: "clip", text: backend || "–" }),
-      h("td", { data: isBad ? { tone: "bad" } : {}, text: [status || "none", label].filter(Boolean).join(" ") }),
+      h("td", {
+        data: isBad ? { tone: "bad" } : {},
+        text: [status || "none", label].filter(Boolean).join(" "),
+      }),
       h("td", { class: "number", text: latency(took) }),
     );
   }

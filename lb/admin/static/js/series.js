@@ -49,7 +49,8 @@ export class Series {
       }
       push(row, backend.step);
     }
-    for (const [name, row] of this.rows) if (row.rate.length <= before) this.rows.delete(name);
+    for (const [name, row] of this.rows)
+      if (row.rate.length <= before) this.rows.delete(name);
     if (this.at.length > STEPS) this.#shift();
   }
 

@@ -14,8 +14,10 @@ import { span } from "./format.js";
  */
 export function standing(backend) {
   const { wish, verdict, in_flight: flying } = backend;
-  if (wish === "drain") return { word: flying ? `draining, ${flying} left` : "drained", tone: "calm" };
-  if (wish === "maint") return { word: flying ? `maint, ${flying} left` : "maintenance", tone: "calm" };
+  if (wish === "drain")
+    return { word: flying ? `draining, ${flying} left` : "drained", tone: "calm" };
+  if (wish === "maint")
+    return { word: flying ? `maint, ${flying} left` : "maintenance", tone: "calm" };
   if (verdict === "down") return { word: "down", tone: "bad" };
   if (backend.ejected) return { word: "ejected", tone: "bad" };
   if (backend.share === 0) return { word: "asks for none", tone: "warn" };

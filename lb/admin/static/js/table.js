@@ -31,14 +31,56 @@ const TONES = ["bad", "warn", "calm", "plain", "good"];
 const COLUMNS = [
   { key: "name", title: "Backend", by: (b) => b.name },
   { key: "state", title: "State", by: (b) => TONES.indexOf(standing(b).tone) },
-  { key: "rate", title: "req/s", about: "requests given to it, retries too, each second", by: (b, f) => f.backends.get(b.id)?.attempts ?? -1, falls: true },
-  { key: "share", title: "Share", about: "of the requests of its set", by: (b, f) => f.backends.get(b.id)?.share ?? -1, falls: true },
-  { key: "errors", title: "Errors", about: "failed attempts and 5xx, each second", by: (b, f) => (f.backends.get(b.id)?.failures ?? -1) + (f.backends.get(b.id)?.errors ?? -1), falls: true },
-  { key: "p50", title: "p50", about: "of the last minute", by: (b) => b.latency?.p50_s ?? -1, falls: true },
-  { key: "p95", title: "p95", about: "of the last minute", by: (b) => b.latency?.p95_s ?? -1, falls: true },
-  { key: "p99", title: "p99", about: "of the last minute", by: (b) => b.latency?.p99_s ?? -1, falls: true },
+  {
+    key: "rate",
+    title: "req/s",
+    about: "requests given to it, retries too, each second",
+    by: (b, f) => f.backends.get(b.id)?.attempts ?? -1,
+    falls: true,
+  },
+  {
+    key: "share",
+    title: "Share",
+    about: "of the requests of its set",
+    by: (b, f) => f.backends.get(b.id)?.share ?? -1,
+    falls: true,
+  },
+  {
+    key: "errors",
+    title: "Errors",
+    about: "failed attempts and 5xx, each second",
+    by: (b, f) =>
+      (f.backends.get(b.id)?.failures ?? -1) + (f.backends.get(b.id)?.errors ?? -1),
+    falls: true,
+  },
+  {
+    key: "p50",
+    title: "p50",
+    about: "of the last minute",
+    by: (b) => b.latency?.p50_s ?? -1,
+    falls: true,
+  },
+  {
+    key: "p95",
+    title: "p95",
+    about: "of the last minute",
+    by: (b) => b.latency?.p95_s ?? -1,
+    falls: true,
+  },
+  {
+    key: "p99",
+    title: "p99",
+    about: "of the last minute",
+    by: (b) => b.latency?.p99_s ?? -1,
+    falls: true,
+  },
   { key: "flying", title: "In flight", by: (b) => b.in_flight, falls: true },
-  { key: "probes", title: "Probes", about: "the last ones, the newest on the right", by: (b) => -b.probes.filter((/** @type {any} */ p) => !p.ok).length },
+  {
+    key: "probes",
+    title: "Probes",
+    about: "the last ones, the newest on the right",
+    by: (b) => -b.probes.filter((/** @type {any} */ p) => !p.ok).length,
+  },
   { key: "weight", title: "Weight", by: (b) => b.weight, falls: true },
   { key: "actions", title: "Wanted", by: null },
 ];
@@ -64,8 +106,12 @@ export class Table {
     this.heads = COLUMNS.map((column) => this.#head(column));
     this.body = h("tbody", { role: "rowgroup" });
     byId("backends-table").append(
-      h("table", { role: "table", "aria-labelledby": "backends-title" },
-        h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...this.heads)), this.body),
+      h(
+        "table",
+        { role: "table", "aria-labelledby": "backends-title" },
+        h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...this.heads)),
+        this.body,
+      ),
     );
     this.filter.addEventListener("input", () => this.#again());
     this.#menu();
@@ -74,16 +120,26 @@ export class Table {
   /** @param {Column} column */
   #head({ key, title, about, by }) {
     const inner = by
-      ? h("button", { type: "button", title: about, text: title, onclick: () => this.#sortBy(key) })
+      ? h("button", {
+          type: "button",
+          title: about,
+          text: title,
+          onclick: () => this.#sortBy(key),
+        })
       : h("span", { text: title });
-    return h("th", { role: "columnheader", scope: "col", class: `c-${key}`, data: { key } }, inner);
+    return h(
+      "th",
+      { role: "columnheader", scope: "col", class: `c-${key}`, data: { key } },
+      inner,
+    );
   }
 
   /** Sorting for who has no column heads, on a phone. */
   #menu() {
     const menu = byId("sort");
     menu.append(h("option", { value: "", text: "as set" }));
-    for (const { key, title, by } of COLUMNS) if (by) menu.append(h("option", { value: key, text: title }));
+    for (const { key, title, by } of COLUMNS)
+      if (by) menu.append(h("option", { value: key, text: title }));
     menu.addEventListener("change", () => {
       this.sort = { key: "", falls: false };
       if (menu.value) this.#sortBy(menu.value);
@@ -100,7 +156,11 @@ export class Table {
     else this.sort = { key: "", falls: false };
     for (const head of this.heads) {
       const isIt = head.dataset.key === this.sort.key;
-      mark(head, "aria-sort", isIt ? (this.sort.falls ? "descending" : "ascending") : null);
+      mark(
+        head,
+        "aria-sort",
+        isIt ? (this.sort.falls ? "descending" : "ascending") : null,
+      );
     }
     byId("sort").value = this.sort.key;
     this.#again();
@@ -118,14 +178,24 @@ export class Table {
     this.figures = figures;
     const all = figures.latest.backends;
     const found = this.#matching(all);
-    const listed = this.#isHeld() && !isAsked ? this.#asBefore(found) : this.#sorted(found).slice(0, SHOWN);
+    const listed =
+      this.#isHeld() && !isAsked
+        ? this.#asBefore(found)
+        : this.#sorted(found).slice(0, SHOWN);
     const rows = listed.map((/** @type {any} */ backend) => {
       const row = this.rows.get(backend.name) ?? this.#grown(backend.name);
-      row.tell(backend, figures, backend.wish === "ready" ? undefined : this.wished(backend.name));
+      row.tell(
+        backend,
+        figures,
+        backend.wish === "ready" ? undefined : this.wished(backend.name),
+      );
       return row;
     });
     this.shown = rows.map((row) => ({ name: row.name, row }));
-    arrange(this.body, rows.map((row) => row.node));
+    arrange(
+      this.body,
+      rows.map((row) => row.node),
+    );
     this.#forget(all);
     this.#say(all.length, found.length, rows.length);
   }
@@ -161,8 +231,14 @@ export class Table {
     const wanted = this.filter.value.trim().toLowerCase();
     if (!wanted) return all;
     return all.filter((backend) =>
-      [backend.name, backend.address, backend.set, backend.wish, standing(backend).word]
-        .some((text) => text.toLowerCase().includes(wanted)));
+      [
+        backend.name,
+        backend.address,
+        backend.set,
+        backend.wish,
+        standing(backend).word,
+      ].some((text) => text.toLowerCase().includes(wanted)),
+    );
   }
 
   /** @param {any[]} found */
@@ -172,9 +248,13 @@ export class Table {
     if (!by || !figures) return found;
     const sign = this.sort.falls ? -1 : 1;
     const keyed = found.map((backend) => ({ backend, key: by(backend, figures) }));
-    keyed.sort((a, b) => sign * (typeof a.key === "string"
-      ? a.key.localeCompare(String(b.key), "en", { numeric: true })
-      : a.key - Number(b.key)));
+    keyed.sort(
+      (a, b) =>
+        sign *
+        (typeof a.key === "string"
+          ? a.key.localeCompare(String(b.key), "en", { numeric: true })
+          : a.key - Number(b.key)),
+    );
     return keyed.map((each) => each.backend);
   }
 
@@ -194,7 +274,8 @@ export class Table {
     const names = new Set(all.map((backend) => backend.name));
     const shown = new Set(this.shown.map(({ name }) => name));
     for (const name of this.rows.keys()) {
-      if (!names.has(name) || (this.rows.size > 2 * SHOWN && !shown.has(name))) this.rows.delete(name);
+      if (!names.has(name) || (this.rows.size > 2 * SHOWN && !shown.has(name)))
+        this.rows.delete(name);
     }
   }
 
@@ -204,9 +285,19 @@ export class Table {
    * @param {number} shown
    */
   #say(all, found, shown) {
-    say(this.about, found === all ? count(all) : `${count(found)} of ${count(all)} match`);
+    say(
+      this.about,
+      found === all ? count(all) : `${count(found)} of ${count(all)} match`,
+    );
     const hidden = found - shown;
-    say(this.more, hidden ? `${count(hidden)} more are not shown: filter or sort to find them.` : found ? "" : "No backend matches.");
+    say(
+      this.more,
+      hidden
+        ? `${count(hidden)} more are not shown: filter or sort to find them.`
+        : found
+          ? ""
+          : "No backend matches.",
+    );
   }
 
   /**

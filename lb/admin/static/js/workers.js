@@ -17,8 +17,12 @@ export class Workers {
     this.rows = new Map();
     this.body = h("tbody");
     this.about = byId("workers-about");
-    const heads = HEADS.map((text, at) => h("th", { scope: "col", class: at > 2 ? "number" : null, text }));
-    byId("workers-table").append(h("table", {}, h("thead", {}, h("tr", {}, ...heads)), this.body));
+    const heads = HEADS.map((text, at) =>
+      h("th", { scope: "col", class: at > 2 ? "number" : null, text }),
+    );
+    byId("workers-table").append(
+      h("table", {}, h("thead", {}, h("tr", {}, ...heads)), this.body),
+    );
   }
 
   /** @param {import("./figures.js").Figures} figures */
@@ -28,7 +32,8 @@ export class Workers {
     const living = new Set(workers.map((/** @type {any} */ worker) => worker.pid));
     for (const pid of this.rows.keys()) if (!living.has(pid)) this.rows.delete(pid);
     arrange(this.body, rows);
-    const checked = checker === null ? "no checker" : `health is checked by pid ${checker}`;
+    const checked =
+      checker === null ? "no checker" : `health is checked by pid ${checker}`;
     say(this.about, `generation ${count(generation)}; ${checked}`);
   }
 
@@ -40,7 +45,10 @@ export class Workers {
     let row = this.rows.get(worker.pid);
     if (!row) {
       const cells = HEADS.map((_, at) =>
-        at ? h("td", { class: at > 2 ? "number" : null }) : h("th", { scope: "row", class: "mono", text: String(worker.pid) }));
+        at
+          ? h("td", { class: at > 2 ? "number" : null })
+          : h("th", { scope: "row", class: "mono", text: String(worker.pid) }),
+      );
       row = { node: h("tr", { data: { worker: worker.pid } }, ...cells), cells };
       this.rows.set(worker.pid, row);
     }
@@ -49,10 +57,22 @@ export class Workers {
     mark(agrees, "data-tone", worker.behind ? "warn" : "good");
     mark(agrees, "title", `has seen generation ${worker.generation_seen}`);
     const isLate = worker.heartbeat_age_s > LATE_S;
-    say(beat, isLate ? `silent for ${span(worker.heartbeat_age_s)}` : worker.is_leaving ? "leaving" : "now");
+    say(
+      beat,
+      isLate
+        ? `silent for ${span(worker.heartbeat_age_s)}`
+        : worker.is_leaving
+          ? "leaving"
+          : "now",
+    );
     mark(beat, "data-tone", isLate ? "bad" : null);
     say(clients, count(worker.connections));
-    say(flying, worker.queued ? `${worker.in_flight} (+${worker.queued} wait)` : count(worker.in_flight));
+    say(
+      flying,
+      worker.queued
+        ? `${worker.in_flight} (+${worker.queued} wait)`
+        : count(worker.in_flight),
+    );
     say(each, rate(figures.workers.get(worker.pid)));
     return row.node;
   }
