@@ -119,6 +119,13 @@ class Retries(Section):
         low=0,
         high=100_000,
     )
+    grace: Seconds = seconds(
+        0.25,
+        "seconds without a budget when a backend begins to fail; 0: none",
+        "Long ones let a set that fails from overload get more of it.",
+        low=0.0,
+        high=10.0,
+    )
     statuses: RetryStatuses = setting(
         StatusSet(()),
         "statuses after which an idempotent request goes elsewhere; empty for none",

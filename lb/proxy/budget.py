@@ -5,6 +5,11 @@ the others get what those could not do: so a few slow answers become an outage. 
 budget bounds that: at most a share of the requests in flight, and some in any case,
 or a set that does little could never retry. What is over it fails at once.
 
+But a backend that begins to fail takes many requests with it at that moment, before the
+leader of the health checks can have ejected it. So the first that is over the budget
+because of a backend begins a *grace*: for a moment all may go elsewhere that it failed,
+and then not again for a hundred times as long.
+
 To have room is decided by counting oneself in first and looking then, so that two
 workers which take the last place at once both step back, and neither goes over.
 """
@@ -25,15 +30,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BudgetLimits:
-    """At most `percent` of the requests in flight, and `least` in any case."""
+    """At most `percent` of the requests in flight, and `least` in any case.
+
+    `grace_s` is how long a grace is, per backend and process; 0: there is none.
+    """
 
     percent: float = 20.0
     least: int = 3
+    grace_s: float = 0.0
 
     def allow(self, retrying: int, in_flight: int) -> bool:
         """Whether so many may be tried again at once, the one that asks included."""
         return retrying <= self.least or retrying * 100 <= in_flight * self.percent
 
+
+GRACE_SHARE: Final = 0.01
+"""A grace is at most so much of the time: a set that fails for long has none."""
 
 NO_LIMITS_SAID: Final = BudgetLimits()
 
@@ -63,6 +75,18 @@ class RetryBudget:
             return entered
         self._tally.leave_retry(entered)
         return None
+
+    def forgives(self, failed: LiveBackend, now: float) -> bool:
+        """Whether it may go although it is over the budget, at monotonic `now`.
+
+        Then it is not counted in: nobody else's room is less for it.
+        """
+        grace_s = self._limits.grace_s
+        age_s = now - failed.grace_began
+        if age_s * GRACE_SHARE >= grace_s > 0:
+            failed.grace_began = now
+            return True
+        return age_s < grace_s
 
     def refuse(self, failed: LiveBackend) -> None:
         """One that may not go elsewhere for `failed` is told so; counted."""

@@ -73,7 +73,7 @@ class Course:
             self.is_fresh = True
         has_ended = isinstance(error, TerminatedError)
         costs = error.sent in BUDGETED
-        if costs and not self.is_afforded(backend, or_dead=has_ended):
+        if costs and not self._may_leave(backend, or_dead=has_ended):
             error.detail += "; no retry: over the budget"
             return None
         try:
@@ -100,7 +100,7 @@ class Course:
         if not may_repeat(request.head.method, request.upload):
             return None
         was_counted = self._counted is not None
-        if not self.is_afforded(backend):
+        if not self._may_leave(backend):
             return None
         entered, request.entered = request.entered, None
         try:
@@ -121,22 +121,34 @@ class Course:
             request.explanation.answered(backend, status)
         return following
 
-    def is_afforded(self, failed: LiveBackend, *, or_dead: bool = False) -> bool:
-        """Whether the budget lets it go elsewhere for `failed`; then it is counted.
-
-        Where that is not so: whether `failed` is dead, if asked for. What dies with
-        all its work adds none, and it dies once.
-        """
-        if self._counted is not None:
+    def is_afforded(self, slow: LiveBackend) -> bool:
+        """Whether the budget bears one more attempt, beside that at `slow`."""
+        if self._enters(slow):
             return True
-        budget = self._chosen.budget
-        self._counted = budget.enter(failed, self._chosen.members)
-        if self._counted is not None:
-            return True
-        if or_dead and self._engine.is_dead(failed, self._request):
-            return True
-        budget.refuse(failed)
+        self._chosen.budget.refuse(slow)
         return False
+
+    def _may_leave(self, failed: LiveBackend, *, or_dead: bool = False) -> bool:
+        """Whether it may go elsewhere for `failed`.
+
+        If the budget bears it; else if `failed` is dead, where that may be: what dies
+        with all its work adds none, and dies once; else if it has just begun to fail.
+        """
+        if (
+            self._enters(failed)
+            or (or_dead and self._engine.is_dead(failed, self._request))
+            or self._chosen.budget.forgives(failed, monotonic())
+        ):
+            return True
+        self._chosen.budget.refuse(failed)
+        return False
+
+    def _enters(self, failed: LiveBackend) -> bool:
+        """Whether it is counted in the budget, from now on if there is room."""
+        if self._counted is None:
+            chosen = self._chosen
+            self._counted = chosen.budget.enter(failed, chosen.members)
+        return self._counted is not None
 
     def _after(self, error: AttemptError) -> Again:
         request, upload = self._request, self._request.upload

@@ -41,7 +41,9 @@ def retry_options_of(each: SetSettings) -> RetryOptions:
     """What a set's `retries` say beyond the number of attempts."""
     retries = each.retries
     return RetryOptions(
-        budget=BudgetLimits(percent=retries.budget, least=retries.min),
+        budget=BudgetLimits(
+            percent=retries.budget, least=retries.min, grace_s=retries.grace
+        ),
         statuses=retries.statuses.codes(),
         hedge_s=retries.hedge,
     )

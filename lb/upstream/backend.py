@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from errno import EADDRNOTAVAIL, EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -71,6 +72,7 @@ class LiveBackend:
         "_transport",
         "address",
         "cells",
+        "grace_began",
         "group",
         "head_time_s",
         "id",
@@ -121,6 +123,8 @@ class LiveBackend:
         self._idle: deque[Connection] = deque()
         self._connections: set[Connection] = set()
         self._alive_until = 0.0
+        self.grace_began = -inf
+        """When its failures were last forgiven (`lb.proxy.budget`), monotonic."""
 
     def configure(self, backend: Backend) -> None:
         """Take what may change of a backend that stays the same."""

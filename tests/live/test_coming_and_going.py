@@ -28,9 +28,6 @@ ENOUGH = 400
 """Requests before and after a fault, some 0.2 s of them."""
 
 CLIENTS = 16
-BEARS_ALL = {"LB_RETRIES__MIN": str(CLIENTS)}
-"""A budget for all clients at once, where a backend lives and answers nothing. What the
-default one refuses then is a test of its own; a death costs no budget."""
 
 
 @pytest.fixture
@@ -77,7 +74,7 @@ def test_a_backend_that_answers_nothing_is_out_until_it_is_well(
     scene: Scene, fault: str
 ) -> None:
     """Ejected at once, believed once more for its probe, then out for its time."""
-    scene.serve(LB_HEALTH__EJECT__TIME="1", **BEARS_ALL)
+    scene.serve(LB_HEALTH__EJECT__TIME="1")
     with Clients(scene.server.port) as clients:
         clients.wait_answers(ENOUGH)
         scene.one.do(fault)
@@ -89,16 +86,16 @@ def test_a_backend_that_answers_nothing_is_out_until_it_is_well(
     assert clients.failures == []
 
 
-def test_the_default_budget_refuses_what_it_is_there_to_refuse(scene: Scene) -> None:
-    """Of those in flight when it begins to fail, all but a fifth, or three; and once more
-    when it is believed because its probe passed."""
-    scene.serve()
+def test_without_a_grace_the_budget_refuses_what_is_in_flight(scene: Scene) -> None:
+    """When it begins to fail, all but a fifth, or three; and once more when it is believed
+    because its probe passed."""
+    scene.serve(LB_RETRIES__GRACE="0")
     with Clients(scene.server.port) as clients:
         clients.wait_answers(ENOUGH)
         scene.one.do("reset")
         wait_for(lambda: scene.is_out("one"), "the ejection")
         clients.wait_answers(ENOUGH)
-    scene.check(clients, "reset after the request, default budget")
+    scene.check(clients, "reset after the request, no grace")
     refused = sum(total.refused_retries for total in scene.totals())
     assert {each.status for each in clients.failures} <= {502}
     assert len(clients.failures) <= min(refused, 2 * CLIENTS)

@@ -106,7 +106,7 @@ def test_when_all_fail_retries_stay_within_the_budget(scene: Scene) -> None:
 
     Neither is ejected, or there were nowhere to go.
     """
-    scene.serve(LB_RETRIES__MIN="0", LB_RETRIES__BUDGET="20", **NEVER_EJECTS)
+    scene.serve(LB_RETRIES__MIN="0", LB_RETRIES__GRACE="0", **NEVER_EJECTS)
     for backend in scene.backends:
         backend.do("close")
     with Clients(scene.server.port, gets=32, posts=0) as clients:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from lb.shm import RowCells
 
 SHARE, LEAST = 20.0, 3
+NOT_ASKED: Any = (None, None)
+"""A grace is a matter of time alone: nothing is counted, nothing read."""
 
 # percent, least, being tried again (with the one that asks), in flight: allowed?
 TABLE = [
@@ -59,6 +62,33 @@ def test_what_the_budget_allows(
 ) -> None:
     limits = BudgetLimits(percent=percent, least=least)
     assert limits.allow(retrying, in_flight) is is_it
+
+
+# seconds since a grace began: is what fails then forgiven, and does a new one begin?
+GRACE = [
+    (0.0, True, False),
+    (0.24, True, False),
+    (0.26, False, False),
+    (24.9, False, False),
+    (25.1, True, True),
+    (1e9, True, True),
+]
+
+
+@pytest.mark.parametrize(("age_s", "is_forgiven", "is_new"), GRACE)
+def test_a_grace_is_short_and_rare(
+    age_s: float, is_forgiven: bool, is_new: bool
+) -> None:
+    failed = SimpleNamespace(grace_began=1000.0)
+    budget = RetryBudget(BudgetLimits(grace_s=0.25), *NOT_ASKED)
+    assert budget.forgives(failed, 1000.0 + age_s) is is_forgiven  # type: ignore[arg-type]
+    assert failed.grace_began == 1000.0 + age_s * is_new
+
+
+def test_without_a_grace_nothing_is_forgiven() -> None:
+    failed = SimpleNamespace(grace_began=-math.inf)
+    budget = RetryBudget(BudgetLimits(grace_s=0.0), *NOT_ASKED)
+    assert not budget.forgives(failed, 1000.0)  # type: ignore[arg-type]
 
 
 class Process:

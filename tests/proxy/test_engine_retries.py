@@ -106,6 +106,19 @@ def test_over_the_budget_the_error_goes_to_the_client_and_is_counted(
         response.close()
 
 
+def test_what_a_backend_fails_as_it_begins_to_may_go_over_the_budget(
+    make: Make,
+) -> None:
+    """And takes no room in it from others."""
+    scene = make(options=RetryOptions(BudgetLimits(0, 1, grace_s=60)))
+    scene.script(1, *[Script(GARBAGE) for _ in range(3)])
+    scene.script(2, *[Script(ONCE) for _ in range(3)])
+    held = [ask(scene), ask(scene), ask(scene)]
+    assert (retrying(scene), refused(scene)) == (1, 0)
+    for response in held:
+        response.finish()
+
+
 def test_a_share_of_the_requests_in_flight_may_be_retries(make: Make) -> None:
     scene = make(options=RetryOptions(BudgetLimits(50, 0)))
     scene.script(1, *[Script(CLOSES) for _ in range(5)])
