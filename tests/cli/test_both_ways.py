@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import ssl
 import subprocess
+import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 
 from lb.cli import cli
+from lb.cli.reach import by_url
+from lb.cli.reach.by_url import UrlOperator
 from lb.errors import ConfigError, OperationError, ReachError, StateFileError
-from tests.cli.conftest import Scene, admin_of
+from lb.model import Wish
+from tests.cli.conftest import HANGS_S, Scene, admin_of
 from tests.cli.strangers import stranger
 from tests.processes import free_port
 
@@ -107,6 +112,33 @@ def test_several_backends_are_added_or_none(both: Scene) -> None:
     both.by_url("add", "web3=127.0.0.1:3", "web4=127.0.0.1:4", "--weight", "3")
     weights = {row.backend.name: row.backend.weight for row in both.process.rows()}
     assert weights == {"web1": 1, "web2": 1, "web3": 3, "web4": 3}
+
+
+def test_a_wait_outlives_an_admin_process_that_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, port = Scene(tmp_path / "state"), free_port()
+    with closing(scene), closing(UrlOperator(f"http://127.0.0.1:{port}")) as operator:
+        with admin_of(scene.path, port=port):
+            made = operator.set_wish(["web1"], Wish.DRAIN, wait_s=60)
+        late = threading.Event()
+
+        def start_again() -> None:
+            with admin_of(scene.path, port=port):
+                late.wait(HANGS_S)
+
+        starting = threading.Thread(target=start_again)
+        starting.start()
+        try:
+            assert made.standing().behind == 1
+            scene.slot.see(scene.process.generation())
+            assert made.standing().is_done
+        finally:
+            late.set()
+            starting.join()
+        monkeypatch.setattr(by_url, "PATIENCE_S", 0.0)
+        with pytest.raises(ReachError, match="refused"):
+            made.standing()
 
 
 def test_events_tell_who_asked(both: Scene) -> None:

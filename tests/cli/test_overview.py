@@ -56,6 +56,27 @@ def test_the_columns_to_sort_by_are_those_that_there_are() -> None:
     assert set(SORTS) == set(BY_KEY)
 
 
+HEAVY = ("textual", "requests", "urllib3", "flask", "gevent", "asyncio")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("status", "--json"), ("drain", "web1"), ("-h",)]
+)
+def test_what_a_command_does_not_need_is_not_imported(
+    here: Scene, arguments: tuple[str, ...]
+) -> None:
+    """Commands start in a quarter of a second, and stay so."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "lb", *arguments],
+        cwd=ROOT, env=os.environ | {"LB_STATE__PATH": str(here.path)},
+        capture_output=True, text=True, timeout=DEADLINE_S,
+    )  # fmt: skip
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert done.returncode == 0
+    assert "lb.cli.group" in imported
+    assert imported.isdisjoint(HEAVY)
+
+
 class Running:
     """`python -m lb ARGUMENTS` in the background."""
 

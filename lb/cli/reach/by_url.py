@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lb import native
 from lb.cli.reach.http import Http, NotThereError
 from lb.cli.reach.operator import Happened, News, Story
-from lb.errors import LbError, OperationError, ReachError
+from lb.errors import LbError, OperationError, ReachError, StateFileError
 from lb.operating import Standing
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ POLL_SHARE: Final = 4
 
 AGAIN_S: Final = 1.0
 """From a broken stream to the next try."""
+
+PATIENCE_S: Final = 10.0
+"""How long a wait goes on without an answer: the change itself was made long ago."""
 
 MOST_REQUESTS: Final = 10_000
 """As many as the API lists."""
@@ -181,13 +184,26 @@ class OverUrlMade:
 
     def standing(self) -> Standing:
         """See `Watched`."""
-        began = monotonic()
-        self._seen = self._http.get("status")
-        self.poll_s = max(POLL_S, POLL_SHARE * (monotonic() - began))
+        self._seen = self._look()
         in_flight = {each["name"]: each["in_flight"] for each in self._mine()}
         made_in = self.report["generation"]
         behind = sum(w["generation_seen"] < made_in for w in self._seen["workers"])
         return Standing({name: in_flight.get(name, 0) for name in self._names}, behind)
+
+    def _look(self) -> Report:
+        """The status of now; an admin process that is started again is waited for."""
+        give_up = monotonic() + PATIENCE_S
+        while True:
+            began = monotonic()
+            try:
+                found = self._http.get("status")
+            except (ReachError, StateFileError):
+                if monotonic() >= give_up:
+                    raise
+                native.sleep(AGAIN_S)
+            else:
+                self.poll_s = max(POLL_S, POLL_SHARE * (monotonic() - began))
+                return found
 
     def _mine(self) -> list[Report]:
         mine = set(self._names)

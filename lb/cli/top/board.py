@@ -42,6 +42,8 @@ class Row:
     p99_s: float | None
     in_flight: int
     since: float | None
+    age_s: float | None
+    """How long it was so at the snapshot, by the clock of who made that."""
     why: str
     probes: tuple[bool, ...]
     """The last ones, the oldest first: whether each passed."""
@@ -104,7 +106,7 @@ class Board:
                 attempts_s = rates[each["id"]][0]
                 of_set[each["set"]] = of_set.get(each["set"], 0.0) + attempts_s
         self.rows = [
-            _row(each, rates.get(each["id"]), of_set.get(each["set"], 0.0))
+            _row(each, now.at, rates.get(each["id"]), of_set.get(each["set"], 0.0))
             for each in snapshot["backends"]
         ]
         self.sum = _sum(snapshot, before, now)
@@ -141,10 +143,13 @@ def _rates(before: _Counted, now: _Counted) -> dict[int, tuple[float, float]]:
     return found
 
 
-def _row(each: Report, rates: tuple[float, float] | None, all_s: float) -> Row:
+def _row(
+    each: Report, now: float, rates: tuple[float, float] | None, all_s: float
+) -> Row:
     requests_s, errors_s = rates or (None, None)
     is_ejected = bool(each["ejected"]) and each["verdict"] != "down"
     ejected: Report = each["ejected"] if is_ejected else {}
+    since = ejected.get("at") or each["since"]
     return Row(
         id=each["id"],
         name=each["name"],
@@ -160,7 +165,8 @@ def _row(each: Report, rates: tuple[float, float] | None, all_s: float) -> Row:
         errors_s=errors_s,
         **(each["latency"] or NO_LATENCY),
         in_flight=each["in_flight"],
-        since=ejected.get("at") or each["since"],
+        since=since,
+        age_s=max(0.0, now - since) if since else None,
         why=ejected.get("why") or each["reason"],
         probes=tuple(probe["ok"] for probe in each["probes"]),
     )

@@ -6,7 +6,6 @@ The reason, which has no bound, gets what is left.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -77,9 +76,9 @@ def strip(row: Row) -> str:
 
 def since(row: Row) -> str:
     """How long it is so, in at most four letters."""
-    if not row.since:
+    if row.age_s is None:
         return "-"
-    age_s = max(0.0, time.time() - row.since)
+    age_s = row.age_s
     for limit, unit, name in ((100, 1, "s"), (6000, 60, "m"), (360_000, 3600, "h")):
         if age_s < limit:
             return f"{age_s / unit:.0f}{name}"
