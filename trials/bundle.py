@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +25,6 @@ from trials.errors import TrialError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from trials.fleet import Backend
 
@@ -235,8 +235,6 @@ class Bundle:
 
     async def open_file(self) -> SharedFile:
         """The shared file, for a look that costs no process; to be closed."""
-        from pathlib import Path
-
         return SharedFile.open(Path((await self.status())["state_path"]))
 
     def send(self, number: signal.Signals) -> None:

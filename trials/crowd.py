@@ -177,9 +177,9 @@ class Crowd:
             began, line = monotonic(), await self._line(line, asks[0])
             if line is not None and chance.random() < kind.leaves:
                 await self._leave(line, asks[0], chance)
-                line = None
-                continue
-            is_good = await self._ask(line, asks, began)
+                line, is_good = None, True
+            else:
+                is_good = await self._ask(line, asks, began)
             if line is not None and chance.random() >= kind.reuses:
                 line.close()
             await self._rest(rest_s if is_good else max(rest_s, PATIENCE_S))
@@ -208,8 +208,10 @@ class Crowd:
 
     async def _line(self, line: Line | None, ask: Ask) -> Line | None:
         """A connection that can be used; None where there is none, which is noted."""
-        if line is not None and line.is_usable:
-            return line
+        if line is not None:
+            if line.is_usable:
+                return line
+            line.close()
         began = monotonic()
         try:
             return await Line.to(self._port)
