@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from bench.peers.peer import Peer
     from trials.scenarios import Scenario
+    from trials.side_by_side import Outcome
 
     Named = TypeVar("Named", Peer, Scenario)
 
@@ -91,7 +92,8 @@ def soak(
 def faults(*, names: str, scenarios: str, only_list: bool) -> None:
     """Fail backends in ten ways, through Evenhand and its peers side by side.
 
-    Prints a table in Markdown. Exit status: 0 all was measured; 2 it could not be.
+    Prints a table in Markdown. Exit status: 0 all was measured; 2 it could not be; 130
+    it was stopped.
     """
     from trials.peers import PEERS
     from trials.scenarios import SCENARIOS
@@ -108,11 +110,22 @@ def faults(*, names: str, scenarios: str, only_list: bool) -> None:
         say(f"without {peer.name}: {peer.lacks()}" if peer.lacks() else versions(peer))
     present = [peer for peer in peers if not peer.lacks()]
     wanted = chosen("scenario", SCENARIOS, scenarios)
+
+    async def until_stopped() -> list[Outcome]:
+        task = asyncio.create_task(
+            compare(present, wanted, lambda text: say(f"  {text}"))
+        )
+        for number in STOPS:
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        return await task
+
     try:
-        outcomes = asyncio.run(compare(present, wanted, lambda text: say(f"  {text}")))
+        outcomes = asyncio.run(until_stopped())
     except TrialError as error:
         say(str(error))
         sys.exit(2)
+    except asyncio.CancelledError:
+        sys.exit(130)
     for line in table(outcomes):
         say(line)
 

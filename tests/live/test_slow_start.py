@@ -22,7 +22,7 @@ TABLE: Final = (10, 20, 30, 40, 50, 60, 60, 70, 80, 90, 100)
 """Percent of its weight in each step, the last one for good: docs/resilience.md."""
 
 EDGE_S: Final = 0.1
-"""Left out at each end of a step: the leader looks ten times a second."""
+"""Left out at the beginning of a step: the leader looks ten times a second."""
 
 OFF: Final = 0.03
 """How far from the table shares may be on average, each answer counting alike: in a step
@@ -44,8 +44,7 @@ def test_a_backend_that_returns_gets_its_share_in_steps(scene: Scene) -> None:
         scene.server.wait_verdict("one", "DOWN")
         again_s = clients.wait_served_by("one", scene.one.start())
         began = scene.state_of("one").memory.warm_since
-        is_warm = lambda: scene.state_of("one").standing.share == 100  # noqa: E731
-        wait_for(is_warm, "its whole share")
+        wait_for(lambda: scene.state_of("one").standing.share == 100, "its whole share")
         assert scene.state_of("one").memory.warm_since == 0.0
         clients.wait_answers(400)
         wait_for(lambda: len(shares_of(clients, began)) == len(TABLE), "the last step")

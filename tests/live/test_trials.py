@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
-from tests.processes import ROOT
-from tests.waiting import DEADLINE_S
+from tests.processes import ROOT, carriers
+from tests.waiting import DEADLINE_S, wait_for
 
 SOAK_S = 90
 """18 s of faults, the start before them, and what is asked behind them."""
@@ -17,10 +19,11 @@ SOAK_S = 90
 pytestmark = pytest.mark.live
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, **env: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "trials", *arguments],
         cwd=ROOT,
+        env=os.environ | env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -59,3 +62,15 @@ def test_faults_are_compared_side_by_side() -> None:
     assert cells[1] == "evenhand"
     assert int(cells[2].replace(",", "")) > 1000
     assert (cells[3], cells[5]) == ("0", "0"), "a GET failed, or a POST came twice"
+
+
+def test_a_comparison_that_is_stopped_leaves_nothing() -> None:
+    """By SIGTERM too: whoever waits for it may have lost patience."""
+    mark = {"EVENHAND_STOPPED": str(time.monotonic_ns())}
+    with start("faults", "--peers", "evenhand", **mark) as compared:
+        ((name, value),) = mark.items()
+        wait_for(lambda: len(carriers(name, value)) > 4, "backends and a proxy")
+        compared.send_signal(signal.SIGTERM)
+        said, _ = compared.communicate(timeout=4 * DEADLINE_S)
+    assert compared.returncode == 130, said
+    assert carriers(name, value) == []

@@ -53,8 +53,10 @@ class Line:
 
     def come(self, data: bytes) -> None:
         """Send, and return when all of it has arrived."""
-        self.far.sendall(data)
         sock = self.near.stream.sock  # type: ignore[attr-defined]
+        # Nobody reads it meanwhile: by itself the kernel may keep less than all of it.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * len(data))
+        self.far.sendall(data)
         peek = socket.MSG_PEEK | socket.MSG_DONTWAIT
         hub_until(lambda: len(sock.recv(len(data), peek)) == len(data))
 
