@@ -55,6 +55,67 @@ def test_a_change_is_logged_with_who_and_from_where(
     assert text.isprintable()
 
 
+def weights(scene: Scene) -> dict[str, tuple[str, int]]:
+    return {
+        row.backend.name: (row.wish.name, row.backend.weight)
+        for row in scene.file.rows()
+    }
+
+
+def test_several_are_changed_at_once(scene: Scene) -> None:
+    both = ["web9001", "127.0.0.1:9002"]
+    for body, status in (
+        ({"change": "weight", "names": both, "weight": 4}, 200),
+        ({"change": "maint", "all": True}, 200),
+        (
+            {"change": "add", "backends": [{"backend": "a=10.0.0.1:1", "weight": 2}]},
+            201,
+        ),
+        ({"change": "ready", "names": ["web9002"]}, 200),
+        ({"change": "remove", "names": ["web9001"]}, 200),
+    ):
+        answer = scene.ask("POST", "/api/v1/changes", json=body)
+        assert answer.status_code == status, answer.json
+    assert weights(scene) == {"web9002": ("READY", 4), "a": ("READY", 2)}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"change": "drain", "names": ["web9001", "nobody"]}, 404),
+        ({"change": "drain"}, 400),
+        ({"change": "drain", "names": ["web9001"], "all": True}, 400),
+        ({"change": "weight", "names": ["web9001"]}, 400),
+        ({"change": "drain", "names": ["web9001"], "weight": 2}, 400),
+        ({"change": "ready", "all": True, "backends": [{"backend": "a=b:1"}]}, 400),
+        ({"change": "add", "all": True}, 400),
+        ({"change": "add", "names": ["a"], "backends": [{"backend": "a=b:1"}]}, 400),
+        ({"change": "away", "all": True}, 400),
+        (
+            {"change": "add", "backends": [{"backend": "b=10.0.0.2:1"},
+                                           {"backend": "web9001=10.0.0.3:1"}]},
+            409,
+        ),
+    ],
+)  # fmt: skip
+def test_several_are_changed_or_none(scene: Scene, body: Any, status: int) -> None:
+    before = scene.file.generation()
+    answer = scene.ask("POST", "/api/v1/changes", json=body)
+    assert answer.status_code == status, answer.json
+    assert scene.file.generation() == before
+
+
+def test_a_drain_of_several_may_be_answered_at_once(scene: Scene) -> None:
+    answer = scene.ask(
+        "POST", "/api/v1/changes?wait=30", json={"change": "drain", "all": True},
+        headers={"Prefer": "respond-async"},
+    )  # fmt: skip
+    assert answer.status_code == 202
+    assert len(answer.json["backends"]) == 2
+    assert len(scene.file.cuts()) == 2
+    assert answer.json["outcome"] is None
+
+
 def test_a_weight_is_set(scene: Scene) -> None:
     answer = scene.ask("PUT", f"{ONE}/weight", json={"weight": 7})
     assert answer.json["change"] == "weight 7"
