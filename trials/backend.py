@@ -223,8 +223,13 @@ class Serving(asyncio.Protocol):
             return
         transport.write(head + body)
         if fault == "stale":  # without a word, some time after the answer
-            self._loop.call_later(random.random() * STALE_S, transport.close)
+            self._loop.call_later(random.random() * STALE_S, self._close_kept)
         self._go_on()
+
+    def _close_kept(self) -> None:
+        """Unless it has become a tunnel, which is an answer that has begun."""
+        if not self._is_tunnel:
+            self._transport.close()
 
     def _go_on(self) -> None:
         self._is_busy = False
