@@ -6,7 +6,7 @@ within seconds: nginx's `fail_timeout` and Evenhand's `eject.time` are 2 s inste
 and 30. Where they can, they check `/health` each second, three times down and twice up;
 nginx has no active checks without payment, and its workers share what they know
 (`zone`). HAProxy marks a backend down after five errors in a row that traffic sees
-(`observe`), as Evenhand ejects it. Nobody has a budget that 16 clients could exceed.
+(`observe`), as Evenhand ejects it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ path = "/health"
 interval = 1
 [health.eject]
 time = 2
-[retries]
-min = 16
 [log]
 access = "off"
 [state]
