@@ -56,7 +56,8 @@ class Collector:
                 yield _up(1)
                 settings = self._in_force.settings(file)
                 yield about_settings(settings)
-                yield from about_all(file)
+                yield from about_requests(file)
+                yield from about_changes(file)
                 yield from about_workers(file)
                 labels = self._owners.look(file)
                 yield from about_backends(file, settings, labels, self._figures)
@@ -94,7 +95,7 @@ def about_settings(settings: Settings) -> Numbers:
     )
 
 
-def about_all(file: SharedFile) -> Iterator[Family]:
+def about_requests(file: SharedFile) -> Iterator[Family]:
     """What all processes together did."""
     totals = file.worker_totals()
     yield Split(
@@ -117,6 +118,17 @@ def about_all(file: SharedFile) -> Iterator[Family]:
         totals.accepted,
         "counter",
     )
+    yield Split(
+        "evenhand_spans_total",
+        "counter",
+        "Traced requests by what became of their spans.",
+        "result",
+        [(BALANCER, span_counts(file)._asdict())],
+    )
+
+
+def about_changes(file: SharedFile) -> Iterator[Family]:
+    """What changed, how often, and whether anybody looks after it."""
     yield _one(
         "evenhand_table_generation",
         "How often backends, wishes or verdicts changed.",
@@ -131,13 +143,6 @@ def about_all(file: SharedFile) -> Iterator[Family]:
         "evenhand_checker_up",
         "Whether some process checks health.",
         int(leader_pid(file) is not None),
-    )
-    yield Split(
-        "evenhand_spans_total",
-        "counter",
-        "Traced requests by what became of their spans.",
-        "result",
-        [(BALANCER, span_counts(file)._asdict())],
     )
     end = file.events_end()
     yield _one(
