@@ -6,10 +6,12 @@ app without the end of all others.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -107,6 +109,17 @@ class Stage:
 
         wait_for(answers, "the admin app")
 
+    def wait_told(self) -> None:
+        """Return when snapshots tell of what is now: they are up to a second old."""
+        now = time.time()
+        with requests.get(
+            f"{self.url}api/v1/stream", stream=True, timeout=DEADLINE_S
+        ) as stream:
+            for line in stream.iter_lines(chunk_size=1):
+                kind, _, data = line.partition(b": ")
+                if kind == b"data" and json.loads(data).get("at", 0.0) >= now:
+                    return
+
     def told(self, name: str) -> dict[str, Any]:
         """What the API tells of a backend."""
         found: dict[str, Any] = self.ask("GET", f"backends/{name}").json()
@@ -133,6 +146,7 @@ class Stage:
             if told["wish"] != "ready":
                 self.ask("POST", f"backends/{told['name']}/ready")
         wait_for(self._is_well, "all backends to be well", timeout_s=2 * DEADLINE_S)
+        self.wait_told()
 
     def _is_well(self) -> bool:
         workers = self.ask("GET", "workers").json()["workers"]

@@ -159,7 +159,7 @@ def test_names_with_markup_are_text(stage: Stage, open_screen: OpenScreen) -> No
         screen = open_screen(stage.url)
         screen.open()
         page = screen.page
-        assert screen.row(MARKUP).get_by_text(MARKUP).first.is_visible()
+        screen.row(MARKUP).get_by_text(MARKUP).first.wait_for()
         screen.wait(f"#events li:has-text('{MARKUP}')")
         page.get_by_text("</script>?<img/src>").first.wait_for()
         assert page.locator("b:text-is('bold'), img[src=''], main script").count() == 0
