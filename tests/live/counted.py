@@ -92,6 +92,9 @@ def _response(
     return head if is_head else head + body
 
 
+CLIENTS = 6
+
+
 class Clients:
     """Some threads that ask for things by chance, until they are told to stop.
 
@@ -99,7 +102,7 @@ class Clients:
     counts requests whose connection broke: nobody here knows what became of them.
     """
 
-    def __init__(self, port: int, *, count: int = 6, keeps_alive: bool) -> None:
+    def __init__(self, port: int, *, count: int = CLIENTS, keeps_alive: bool) -> None:
         self.counts: Counter[str] = Counter()
         self.lost = 0
         self._port = port

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lb.shm import SharedFile
 from tests.live.client import Client, get
-from tests.live.counted import Backend, Clients
+from tests.live.counted import CLIENTS, Backend, Clients
 from tests.live.test_admin import Admin
 from tests.processes import free_port
 from tests.waiting import DEADLINE_S, wait_for
@@ -242,7 +242,7 @@ def test_metrics_are_the_truth_through_kills_scaling_and_reloads(scene: Scene) -
         scene.kill_one()
         scene.wait_answered(100)
         scene.clients.stop()
-        check(scene)
+        check_nearly(scene)
     print(f"{scraper.count} scrapes, {scene.clients.answered} answers,", end=" ")
     print(f"{scene.clients.lost} lost, {scene.clients.counts}")
     assert scraper.faults == []
@@ -289,6 +289,23 @@ def check(scene: Scene) -> None:
     assert total(told, "worker_generations_behind") == 0
     assert total(told, "worker_settings_behind") == 0
     assert total(told, "set_queued_requests") == 0
+
+
+def check_nearly(scene: Scene) -> None:
+    """The same after a kill amid requests: each client's last one may not be counted.
+
+    A request is counted behind the last byte of its answer, so that its time is whole.
+    """
+
+    def is_quiet() -> bool:
+        return not total(scene.told(), "backend_requests_in_flight")
+
+    wait_for(is_quiet, "nothing to be in flight")
+    told, answered = scene.told(), scene.clients.answered
+    counted = total(told, "requests_total")
+    assert answered - CLIENTS <= counted <= answered + scene.clients.lost
+    assert total(told, "worker_requests_total") == counted
+    assert told["workers"] == scene.workers() == 2
 
 
 def check_failures(scene: Scene, told: Told) -> None:
