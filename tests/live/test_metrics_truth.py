@@ -301,11 +301,34 @@ def check_nearly(scene: Scene) -> None:
         return not total(scene.told(), "backend_requests_in_flight")
 
     wait_for(is_quiet, "nothing to be in flight")
-    told, answered = scene.told(), scene.clients.answered
+    told, clients, lost = scene.told(), scene.clients.counts, scene.clients.lost
+    for code in ("2xx", "3xx", "4xx", "5xx"):
+        found = told[f"requests_total {code}"]
+        assert clients[code] - CLIENTS <= found <= clients[code] + lost, code
     counted = total(told, "requests_total")
-    assert answered - CLIENTS <= counted <= answered + scene.clients.lost
+    assert clients["requests"] - CLIENTS <= counted <= clients["requests"] + lost
     assert total(told, "worker_requests_total") == counted
+    for backend in scene.backends:
+        check_nearly_of(told, backend, lost)
     assert told["workers"] == scene.workers() == 2
+    assert total(told, "worker_generations_behind") == 0
+    assert total(told, "worker_settings_behind") == 0
+    assert total(told, "set_queued_requests") == 0
+
+
+def check_nearly_of(told: Told, backend: Backend, lost: int) -> None:
+    """An attempt is counted before anything is sent, so none of these is missing."""
+    name, counts = backend.name, backend.counts
+    attempts = told[f"backend_attempts_total {name}"]
+    assert counts["requests"] <= attempts <= counts["requests"] + lost
+    ended = sum(
+        value
+        for key, value in told.items()
+        if key.startswith(f"backend_requests_total {name} ")
+    )
+    duration = "backend_request_duration_seconds"
+    assert abs(told[f"{duration}_count {name}"] - ended) <= CLIENTS
+    assert told[f"{duration}_bucket {name} +Inf"] == told[f"{duration}_count {name}"]
 
 
 def check_failures(scene: Scene, told: Told) -> None:
